@@ -1,0 +1,76 @@
+"""Triplet loss with the triplets mined inside the batch.
+
+Shapes: B batch, D feature, S shards, b = B / S images of a shard.
+Sources: Hermans et al., In Defense of the Triplet Loss (2017), for "batch hard" and the soft margin; Ye et al., Deep
+Learning for Person Re-identification (TPAMI 2021), for the weighted form.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def triplet_loss(features: Tensor, labels: Tensor, *, margin: float = 0.3, distance: str = "euclidean",
+                 mining: str = "hard", shards: int = 1, normalise: bool = False) -> Tensor:
+    """Mean over anchors of max(0, d_positive - d_negative + margin), or of softplus(d_positive - d_negative).
+
+    features: (B, D) floating point, finite; labels: (B,) integers.
+    margin: >= 0, in units of the distance; 0 chooses the softplus form, the "soft margin" (as FastReID reads it).
+    distance: "euclidean" or "squared" (Euclidean). FastReID's NORM_FEAT is "squared" with normalise=True: 2 - 2 cos.
+    mining: "hard" takes the farthest positive and the nearest negative of each anchor; "weighted" takes means over
+        all positives, weighted by softmax(d), and over all negatives, weighted by softmax(-d).
+    shards: the batch is cut into this many equal consecutive pieces and triplets do not cross them: 4 for one device
+        that stands in for four, each of which mined among its own 32 images.
+    normalise: scale the features to unit length first.
+    Returns a scalar, computed in float32 at least, also under autocast; its gradient is finite, also between equal
+        features (where it is 0). An anchor without a positive or without a negative in its shard is left out.
+    Raises ValueError for other shapes, values or options, and when every anchor would be left out.
+    """
+    features, labels = torch.as_tensor(features), torch.as_tensor(labels)
+    if features.ndim != 2 or 0 in features.shape or not features.is_floating_point():
+        raise ValueError(f"features: want floating point (B, D), not empty, "
+                         f"got {tuple(features.shape)} {features.dtype}")
+    if labels.shape != features.shape[:1] or labels.is_floating_point():
+        raise ValueError(f"labels: features {tuple(features.shape)} want integers of shape ({len(features)},), "
+                         f"got {tuple(labels.shape)} {labels.dtype}")
+    if shards < 1 or len(features) % shards:
+        raise ValueError(f"shards: want a divisor of the {len(features)} images, got {shards}")
+    if not 0 <= margin < math.inf:
+        raise ValueError(f"margin: want a number >= 0, got {margin!r}")
+    if distance not in ("euclidean", "squared"):
+        raise ValueError(f"distance: want 'euclidean' or 'squared', got {distance!r}")
+    if mining not in ("hard", "weighted"):
+        raise ValueError(f"mining: want 'hard' or 'weighted', got {mining!r}")
+
+    features = features.to(torch.promote_types(features.dtype, torch.float32))
+    if normalise:
+        features = F.normalize(features, dim=1)
+    features = features.unflatten(0, (shards, -1))                             # (S, b, D)
+    labels = labels.unflatten(0, (shards, -1))                                 # (S, b)
+    # Not by matrix products: those lose the small distances, and autocast would do them in half precision.
+    d = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")    # (S, b, b)
+    if distance == "squared":
+        d = d.square()
+
+    same = labels[:, :, None] == labels[:, None, :]                            # (S, b, b)
+    itself = torch.eye(d.shape[1], dtype=torch.bool, device=d.device)
+    positive, negative = same & ~itself, ~same
+    usable = positive.any(dim=2) & negative.any(dim=2)                         # (S, b)
+    finite, any_usable = torch.stack((features.isfinite().all(), usable.any())).tolist()
+    if not finite:
+        raise ValueError("features: want finite numbers, got NaN or infinity")
+    if not any_usable:
+        raise ValueError(f"labels: no anchor has both a positive and a negative among the {d.shape[1]} images of its "
+                         "shard; sample several images of each of several persons")
+
+    d, positive, negative = d[usable], positive[usable], negative[usable]      # (anchors, b)
+    if mining == "hard":
+        d_positive = d.masked_fill(~positive, -math.inf).amax(dim=1)           # (anchors,)
+        d_negative = d.masked_fill(~negative, math.inf).amin(dim=1)
+    else:
+        d_positive = (d * d.masked_fill(~positive, -math.inf).softmax(dim=1)).sum(dim=1)
+        d_negative = (d * (-d).masked_fill(~negative, -math.inf).softmax(dim=1)).sum(dim=1)
+    gap = d_positive - d_negative
+    return (F.relu(gap + margin) if margin > 0 else F.softplus(gap)).mean()
