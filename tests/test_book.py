@@ -1,0 +1,171 @@
+"""The book: builds without a network and without a warning, and its pages are whole, light and readable for everyone.
+
+One build serves all tests of this file. Leave it out with `pytest -m "not book"`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).resolve().parents[1]
+BOOK = ROOT / "book"
+MEGABYTE = 1_000_000
+
+pytestmark = pytest.mark.book
+
+
+def without_network() -> list[str]:
+    """A prefix that takes the network from a command, where the system lets us."""
+    prefix = ["unshare", "--map-root-user", "--net"]
+    if shutil.which("unshare") and subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode == 0:
+        return prefix
+    return []  # proxies that lead nowhere have to do
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory) -> Path:
+    """The folder of the built pages; the build has to end without warning."""
+    output = tmp_path_factory.mktemp("book")
+    command = [*without_network(), str(Path(sys.executable).with_name("jupyter-book")), "build", str(BOOK)]
+    command += ["--path-output", str(output), "-W", "-n", "--keep-going"]
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    built = subprocess.run(command, check=False, cwd=ROOT, env=os.environ | nowhere, capture_output=True, text=True)
+    log = built.stdout + built.stderr
+    told = "\n".join(line for line in log.splitlines() if re.search(r"WARNING|ERROR", line))
+    assert built.returncode == 0, told or log
+    return output / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def pages(site) -> dict[str, BeautifulSoup]:
+    """Each page by its path in the site."""
+    files = [path for path in sorted(site.rglob("*.html")) if "_static" not in path.parts]
+    return {path.relative_to(site).as_posix(): BeautifulSoup(path.read_text(), "html.parser") for path in files}
+
+
+def toc_files() -> list[str]:
+    toc = yaml.safe_load((BOOK / "_toc.yml").read_text())
+    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+
+
+def chapters() -> list[str]:
+    return [Path(name).name for name in toc_files() if name.startswith("chapters/")]
+
+
+def test_book_shows_every_chapter():
+    assert sorted(chapters()) == sorted(path.stem for path in (ROOT / "chapters").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_executed_chapter_is_its_source_executed(chapter):
+    """Nobody edits what papermill wrote, and a change of the source is executed anew."""
+    source = json.loads((ROOT / "chapters" / f"{chapter}.ipynb").read_text())["cells"]
+    executed = json.loads((BOOK / "chapters" / f"{chapter}.ipynb").read_text())["cells"]
+    ours = [cell for cell in executed if "injected-parameters" not in cell["metadata"].get("tags", ())]
+    assert [(c["cell_type"], text_of(c)) for c in ours] == [(c["cell_type"], text_of(c)) for c in source]
+    counts = [cell["execution_count"] for cell in executed if cell["cell_type"] == "code" and text_of(cell).strip()]
+    assert counts == list(range(1, len(counts) + 1)), "cells were not run once, from top to bottom"
+
+
+def text_of(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def test_every_page_is_built(site):
+    assert all((site / f"{name}.html").is_file() for name in ("index", *toc_files()))
+
+
+def test_pages_are_light(site):
+    heavy = {path.name: path.stat().st_size for path in site.rglob("*.html") if path.stat().st_size >= MEGABYTE}
+    assert not heavy
+    assert (site / "searchindex.js").stat().st_size < MEGABYTE, "every page loads it"
+    assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < 25 * MEGABYTE
+
+
+def test_nothing_is_loaded_from_elsewhere(site, pages):
+    """Links may lead to the web; scripts, styles, fonts and pictures are here."""
+    told = []
+    for name, page in pages.items():
+        for tag in page.find_all(["script", "img", "iframe", "source", "video", "audio", "object", "embed"]):
+            told += [f"{name}: {url}" for url in (tag.get("src"), tag.get("data")) if elsewhere(url)]
+        told += [f"{name}: {tag['href']}" for tag in page.find_all("link", href=True) if elsewhere(tag["href"])]
+    for style in site.rglob("*.css"):
+        urls = re.findall(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)", style.read_text())
+        told += [f"{style.name}: {url}" for found in urls for url in found if elsewhere(url)]
+    assert not told
+
+
+def elsewhere(url: str | None) -> bool:
+    return bool(url) and re.match(r"(https?:)?//", url) is not None
+
+
+def test_links_within_the_book_lead_somewhere(site, pages):
+    told = []
+    for name, page in pages.items():
+        for tag, attribute in (("a", "href"), ("img", "src"), ("script", "src"), ("link", "href")):
+            for found in page.find_all(tag, attrs={attribute: True}):
+                path, _, anchor = found[attribute].partition("#")
+                path = path.partition("?")[0]
+                if re.match(r"[a-z]+:|//", path):
+                    continue
+                target = ((site / name).parent / path).resolve() if path else (site / name).resolve()
+                if not target.is_file():
+                    told.append(f"{name}: {found[attribute]}")
+                elif anchor and tag == "a" and (key := target.relative_to(site.resolve()).as_posix()) in pages:
+                    told += [] if pages[key].find(id=anchor) else [f"{name}: {found[attribute]}"]
+    assert not told
+
+
+def test_every_picture_has_a_text(pages):
+    """A description, not the file's name that Sphinx puts in its place."""
+    pictures = [(name, tag) for name, page in pages.items() for tag in page.find_all("img")]
+    told = [f"{name}: {tag.get('src')}" for name, tag in pictures if not described(tag)]
+    assert not told
+
+
+def described(picture) -> bool:
+    text = picture.get("alt", "").strip()
+    return len(text) > 10 and text not in picture["src"] and not text.startswith("_images")
+
+
+def test_every_figure_and_table_has_a_caption(pages):
+    told = []
+    for name, page in pages.items():
+        told += [f"{name}: {text(tag)}" for tag in page.find_all("table") if not (tag.caption and text(tag.caption))]
+        told += [f"{name}: {tag.get('id')}" for tag in page.find_all("figure") if not tag.find("figcaption")]
+    assert not told
+
+
+def text(tag) -> str:
+    return tag.get_text(" ", strip=True)[:80]
+
+
+def test_no_page_shows_an_error(pages):
+    for name, page in pages.items():
+        article = page.find("article")
+        if article is None:
+            continue
+        assert not article.select(".output.error, .traceback, .stderr, .system-message, .problematic"), name
+        assert "Traceback (most recent call last)" not in article.get_text(), name
+
+
+def test_formulas_are_drawn_by_what_is_in_the_book(site, pages):
+    """MathJax starts from a folder beside _static, with its fonts, also on pages in sub-folders."""
+    used = {name: page for name, page in pages.items() if page.select(".math")}
+    assert any("/" in name for name in used), "no chapter has a formula"
+    for name, page in used.items():
+        scripts = [tag["src"].partition("?")[0] for tag in page.find_all("script", src=True) if "mathjax" in tag["src"]]
+        assert scripts, name
+        for script in scripts:
+            folder = ((site / name).parent / script).resolve().parent
+            assert list((folder / "output" / "chtml" / "fonts" / "woff-v2").glob("*.woff")), name
