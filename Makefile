@@ -38,5 +38,5 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV): a minute or two, about 5 GB with torch"
 	@$(BIN)/python -m pip install -r requirements.lock
-	@$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $(READY)

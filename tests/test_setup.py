@@ -107,6 +107,21 @@ def applies(requirement: Requirement, extras: frozenset[str]) -> bool:
     return any(requirement.marker.evaluate(linux | p | {"extra": e}) for p in pythons for e in extras or {""})
 
 
+def test_package_declares_what_it_imports():
+    spelt = {"PIL": "pillow", "yaml": "pyyaml", "IPython": "ipython"}
+    declared = {canonicalize_name(requirement.name) for requirement in direct_requirements()}
+    used = set().union(*(imported(path) for path in (ROOT / "reidlib").glob("**/*.py")))
+    third_party = {name.partition(".")[0] for name in used} - {"reidlib", *sys.stdlib_module_names}
+    assert {spelt.get(name, name) for name in third_party} <= declared
+
+
+def imported(path: Path) -> set[str]:
+    """Absolute imports of a module, wherever they stand in it."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return names | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+
+
 def test_conda_environment_agrees_with_the_lock():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     conda = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
@@ -151,15 +166,8 @@ def test_retrieval_needs_four_packages_only():
     """So that anyone can take it into another project."""
     allowed = {"torch", "numpy", "numba", "scipy", *sys.stdlib_module_names}
     for path in sorted((ROOT / "reidlib" / "retrieval").glob("**/*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                names = [node.module]
-            else:
-                continue
-            for name in names:
-                assert name.split(".")[0] in allowed or name.startswith("reidlib.retrieval"), f"{path.name}: {name}"
+        others = {name for name in imported(path) if name.partition(".")[0] not in allowed}
+        assert all(name.startswith("reidlib.retrieval") for name in others), f"{path.name}: {others}"
 
 
 def test_no_file_names_this_machine_or_a_registry():
