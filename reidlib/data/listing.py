@@ -1,0 +1,62 @@
+"""Images below a folder, listed in one order whatever the file system's order is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+LEFTOVERS = ("__macosx", "desktop.ini", "thumbs.db")    # what file managers leave behind; hidden files are skipped too
+
+
+def list_images(folder: Path) -> list[str]:
+    """The images below a folder, as sorted POSIX paths relative to it.
+
+    Hidden files and file managers' leftovers are skipped. Linked folders are followed.
+    Raises ValueError when the folder is missing, when it or a folder below holds no image, when a link leads back to a
+    folder above itself, when a link is dangling, and when there are files that are not images.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"root: there is no folder {folder}")
+    images: list[str] = []
+    strangers: list[str] = []
+    _visit(folder, "", (), images, strangers)
+    if strangers:
+        raise ValueError(
+            f"root: {len(strangers)} files below {folder} are not images ({first_three(strangers)}); move them out "
+            f"(images end in {', '.join(SUFFIXES)})"
+        )
+    return sorted(images)
+
+
+def first_three(names: Sequence[str]) -> str:
+    """The first three of some names, and dots when there are more: for messages."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _visit(folder: Path, prefix: str, above: tuple[Path, ...], images: list[str], strangers: list[str]) -> None:
+    real = folder.resolve()
+    if real in above:
+        raise ValueError(f"root: {folder} is a link back to {real}, which holds it; remove the link")
+    before = len(images) + len(strangers)
+    for name in sorted(os.listdir(folder)):
+        if name.startswith(".") or name.lower() in LEFTOVERS:
+            continue
+        path = folder / name
+        if path.is_dir():
+            _visit(path, f"{prefix}{name}/", (*above, real), images, strangers)
+        elif path.suffix.lower() in SUFFIXES and path.is_file() and _is_utf8(name):
+            images.append(prefix + name)
+        else:
+            strangers.append(repr(prefix + name)[1:-1])     # escaped: a name may be no valid text
+    if len(images) + len(strangers) == before:
+        raise ValueError(f"root: {folder} holds no image; fill the folder or remove it")
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
