@@ -84,6 +84,13 @@ def test_boxes_are_distributed_as_torchvisions(height, width):
         assert ks_2samp(of(ours).double().numpy(), of(theirs).double().numpy()).pvalue > 0.01, name
 
 
+def test_boxes_reach_every_edge():
+    top, left, h, w = draw_boxes(4000, 24, 16, generator=seeded(), **REPORT).T
+    erased = h > 0
+    assert (top[erased] == 0).any() and (left[erased] == 0).any()
+    assert (top + h).max() == 24 and (left + w).max() == 16
+
+
 @given(height=st.integers(1, 60), width=st.integers(1, 60), seed=st.integers(0, 1000))
 @settings(deadline=None, max_examples=50)
 def test_boxes_lie_inside_and_keep_their_ranges(height, width, seed):

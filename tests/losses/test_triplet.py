@@ -129,6 +129,13 @@ def test_equal_features_have_a_finite_gradient(options, device):
     assert zeros.grad.isfinite().all()
 
 
+def test_distances_far_from_the_origin_stay_exact():
+    features, labels = batch()
+    features = 1000 + features                          # squares of a million: their differences drown in float32
+    ours = triplet_loss(features, labels, margin=0.0)
+    assert ours.item() == pytest.approx(by_loop(features, labels, 0.0, "euclidean", "hard", False), rel=1e-5)
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_autocast_does_not_lower_the_precision(device):
     features, labels = (x.to(device) for x in batch())
