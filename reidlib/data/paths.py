@@ -37,11 +37,6 @@ def worlds_home() -> Path:
     return data_home() / "worlds"
 
 
-def store_home() -> Path:
-    """Where runs are kept: `store/` in data_home()."""
-    return data_home() / "store"
-
-
 def dataset_home(name: str) -> Path:
     """Where the real data set of this name is looked for when no root is given: `data/<name>/` in data_home()."""
     return data_home() / "data" / name

@@ -9,7 +9,6 @@ def test_variable_moves_everything(monkeypatch, tmp_path):
     monkeypatch.setenv("REID_DATA", str(tmp_path / "elsewhere"))
     assert data_home() == tmp_path / "elsewhere"
     assert paths.worlds_home() == tmp_path / "elsewhere" / "worlds"
-    assert paths.store_home() == tmp_path / "elsewhere" / "store"
     assert paths.dataset_home("synergyreid") == tmp_path / "elsewhere" / "data" / "synergyreid"
 
 
