@@ -238,7 +238,14 @@ def _build(fingerprint):
                         boxes[person, j] = min(boxes[person, j], parts[i, L.BOX + j])
                         boxes[person, j + 1] = max(boxes[person, j + 1], parts[i, L.BOX + j + 1])
 
-    return pose
+    @entry
+    def project(parts, camera):
+        """Fill in where parts that do not move, (M, PART_SIZE), lie on the image plane."""
+        _ = fingerprint
+        for i in range(len(parts)):
+            bound(parts[i], camera)
+
+    return pose, project
 
 
 @inline
@@ -258,4 +265,4 @@ def bound(part, camera):
     part[L.BOX], part[L.BOX + 1], part[L.BOX + 2], part[L.BOX + 3] = u0, u1, v0, v1
 
 
-pose = _build(FINGERPRINT)
+pose, project = _build(FINGERPRINT)

@@ -7,11 +7,12 @@ import numpy as np
 
 from reidlib.data.worlds import layout as at
 from reidlib.data.worlds import people
-from reidlib.data.worlds.body import pose
+from reidlib.data.worlds.body import pose, project
 from reidlib.data.worlds.film import SAMPLES, develop, render
 from reidlib.data.worlds.glyphs import distance_fields, word_codes
 from reidlib.data.worlds.motion import STEP, sample, trajectories, wander
 from reidlib.data.worlds.plan import DETECTOR, GAME, PERSON, SHOT, generator, place
+from reidlib.data.worlds.props import basket_look, baskets
 from reidlib.data.worlds.spec import SHOTS_PER_GAME, CourtsideSpec
 
 EXTRAS = 2                                  # people on court who are never targets: one more player, one more referee
@@ -22,8 +23,8 @@ _MARGIN = 1.07                              # height of a detector's box over th
 class Shot:
     """One shot, computed but not rendered. N people, T steps of motion.STEP seconds.
 
-    looks (N, LOOK_SIZE), states (T, N, STATE_SIZE), cameras (T, 4, 3), gains (T, 3), light (LIGHT_SIZE,),
-    arena (ARENA_SIZE,), words (8,), softness: lens blur, see film.develop.
+    looks (N + 1, LOOK_SIZE), the last row for the baskets, states (T, N, STATE_SIZE), cameras (T, 4, 3), gains (T, 3),
+    light (LIGHT_SIZE,), arena (ARENA_SIZE,), words (8,), softness: lens blur, see film.develop.
     """
 
     split: str
@@ -55,14 +56,14 @@ def compute_shot(spec: CourtsideSpec, split, index):
         else:
             looks.append(people.look(random, kit=game["kits"][team], number=int(game["numbers"][team, taken[team]])))
             taken[team] += 1
-    looks = np.stack(looks)
+    looks = np.stack([*looks, basket_look(game["arena"])])
     random = generator(spec, split, SHOT, index)
     duration = spec.frame_interval * (spec.longest_sequence(split) - 1) + 2 * STEP
     states, play = trajectories(random, spec, roles=roles, teams=teams, duration=duration)
     looks[random.choice(np.flatnonzero(roles == 0)), at.HOLDS_BALL] = 1.0
     times = np.arange(len(states)) * STEP
     cameras = _cameras(random, spec, play, times)
-    exposure = random.uniform(0.92, 1.14) * np.exp(random.normal(0.0, 0.035, 3))
+    exposure = random.uniform(0.95, 1.18) * np.exp(random.normal(0.0, 0.035, 3))
     flicker = 1.0 + 0.02 * wander(random, 1, times)[0]
     tilt = np.append(random.uniform(-0.5, 0.5), -random.uniform(0.2, 0.9))           # towards the camera's side
     direction = np.append(tilt, 1.1) / np.sqrt((tilt**2).sum() + 1.1**2)
@@ -97,14 +98,16 @@ def _cameras(random, spec, play, times):
 
 @functools.lru_cache(maxsize=64)
 def compute_frame(spec: CourtsideSpec, split, index, frame):
-    """Posed scene: parts (N, PARTS_PER_PERSON, PART_SIZE), boxes (N, 4), camera (4, 3), shadows (N, 3, 4)."""
+    """Posed scene: parts (N, PARTS_PER_PERSON, PART_SIZE), boxes (N, 4), baskets (M, PART_SIZE), camera, shadows."""
     shot = compute_shot(spec, split, index)
     time = frame * spec.frame_interval
     camera = sample(shot.cameras, time)
     states = sample(shot.states, time)
-    count = len(shot.looks)
+    count = states.shape[0]
     parts, boxes = np.zeros((count * at.PARTS_PER_PERSON, at.PART_SIZE)), np.zeros((count, 4))
-    pose(shot.looks, states, camera, parts, boxes)
+    pose(shot.looks[:count], states, camera, parts, boxes)
+    props = baskets(count).copy()
+    project(props, camera)
     parts = parts.reshape(count, at.PARTS_PER_PERSON, at.PART_SIZE)
     feet = parts[:, [14, 19]]                                                        # (N, 2, PART_SIZE)
     shadows = np.zeros((count, 3, 4))
@@ -112,7 +115,7 @@ def compute_frame(spec: CourtsideSpec, split, index, frame):
     shadows[:, 1:, :2] = (feet[:, :, at.END0:at.END0 + 2] + feet[:, :, at.END1:at.END1 + 2]) / 2
     lift = np.minimum(feet[:, :, at.END0 + 2], feet[:, :, at.END1 + 2])
     shadows[:, 1:, 2], shadows[:, 1:, 3] = 0.15, 0.62 * np.exp(-np.maximum(lift - 0.045, 0) / 0.1)
-    return parts, boxes, camera, shadows
+    return parts, boxes, props, camera, shadows.reshape(-1, 4)
 
 
 def _detect(spec, shot, box, random):
@@ -150,7 +153,7 @@ def render_image(spec: CourtsideSpec, split, person, frame):
     if not 0 <= frame < spec.longest_sequence(split):
         raise ValueError(f"frame: wants 0 to {spec.longest_sequence(split) - 1}, got {frame}")
     shot = compute_shot(spec, split, index)
-    parts, boxes, camera, shadows = compute_frame(spec, split, index, frame)
+    parts, boxes, props, camera, shadows = compute_frame(spec, split, index, frame)
     random = generator(spec, split, DETECTOR, index, slot, frame)
     left, top, width, height = _detect(spec, shot, boxes[slot], random)
     gain = sample(shot.gains, frame * spec.frame_interval) * (1.0 + random.normal(0.0, 0.01))
@@ -158,10 +161,10 @@ def render_image(spec: CourtsideSpec, split, person, frame):
     view = np.array([left, top, width / (SAMPLES * spec.width), height / (SAMPLES * spec.height)])
     near = ((boxes[:, 0] < left + width) & (boxes[:, 1] > left) & (boxes[:, 2] < top) & (boxes[:, 3] > top - height))
     near[slot] = False
-    chosen = np.concatenate([parts[slot], parts[near].reshape(-1, at.PART_SIZE)])
+    chosen = np.concatenate([parts[slot], parts[near].reshape(-1, at.PART_SIZE), props])
     samples, visible, alone = render(chosen, at.PARTS_PER_PERSON, shot.looks, camera, view,
                                      (SAMPLES * spec.height, SAMPLES * spec.width), shot.light, shot.arena, shot.words,
-                                     word_codes(), distance_fields(), shadows.reshape(-1, 4))
+                                     word_codes(), distance_fields(), shadows)
     streak = _streak(spec, shot, frame * spec.frame_interval, slot, view[at.DU])
     image = develop(samples, (spec.height, spec.width), streak, shot.softness, gain, spec.noise, seed)
     return image, visible / max(alone, 1)
@@ -178,14 +181,15 @@ def render_frame(spec: CourtsideSpec, split, shot, frame, *, height=540, width=9
     if not 0 <= frame < spec.longest_sequence(split):
         raise ValueError(f"frame: wants 0 to {spec.longest_sequence(split) - 1}, got {frame}")
     scene = compute_shot(spec, split, shot)
-    parts, boxes, camera, shadows = compute_frame(spec, split, shot, frame)
+    parts, boxes, props, camera, shadows = compute_frame(spec, split, shot, frame)
     u0, u1 = min(boxes[:, 0].min(), -0.35), max(boxes[:, 1].max(), 0.35)
     span = 1.06 * (u1 - u0)
     pitch = span / (SAMPLES * width)
     top = (boxes[:, 2].min() + boxes[:, 3].max()) / 2 + 0.5 * pitch * SAMPLES * height
     view = np.array([(u0 + u1 - span) / 2, top, pitch, pitch])
-    samples, _, _ = render(parts.reshape(-1, at.PART_SIZE), 0, scene.looks, camera, view,
+    everything = np.concatenate([parts.reshape(-1, at.PART_SIZE), props])
+    samples, _, _ = render(everything, 0, scene.looks, camera, view,
                            (SAMPLES * height, SAMPLES * width), scene.light, scene.arena, scene.words, word_codes(),
-                           distance_fields(), shadows.reshape(-1, 4))
+                           distance_fields(), shadows)
     gain = sample(scene.gains, frame * spec.frame_interval)
     return develop(samples, (height, width), 1.0, 0.03, gain, spec.noise / 2, frame)

@@ -40,7 +40,7 @@ def kit(random, *, light, similarity):
         trim, number = strong, strong if luminance(strong) < 150 else _BLACK
     else:
         base = _BLACK + random.uniform(0, 12) if random.random() < 0.18 else strong
-        accent = _colour(hue + random.choice([0.12, 0.4, 0.5]), random.uniform(0.5, 0.9), random.uniform(0.8, 0.98))
+        accent = _colour(hue + random.choice([0.12, 0.4, 0.5]), random.uniform(0.75, 0.95), random.uniform(0.8, 0.98))
         trim = accent if random.random() < 0.55 else _WHITE
         number = _WHITE if luminance(base) < 135 else _BLACK
         if random.random() < 0.35 and abs(luminance(accent) - luminance(base)) > 70:
@@ -87,7 +87,7 @@ def game(random, spec):
     arena[at.BOARD_HEIGHT] = random.uniform(0.75, 0.95)
     arena[at.FAN_SHARE] = random.uniform(0.05, 0.35)
     arena[at.PANEL_WIDTH] = random.uniform(2.6, 5.0)
-    arena[at.GLOSS] = random.uniform(0.10, 0.24)
+    arena[at.GLOSS] = random.uniform(0.06, 0.18)
     return {"arena": arena, "words": random.integers(0, len(WORDS), 8), "kits": kits,
             "numbers": np.stack([random.permutation(100), random.permutation(100)])}
 

@@ -22,12 +22,13 @@ def generator(spec, split, purpose, *index):
 def place(spec: CourtsideSpec, split, person):
     """Shot and slot (0 .. people_per_shot-1) of a person (the label in file names).
 
-    Raises ValueError when the split has no such person.
+    Raises ValueError when there is no such split or person.
     """
-    index = person - PERSON_OFFSET[split] if split in PERSON_OFFSET else -1
-    if not 0 <= index < spec.ids(split):
-        first = PERSON_OFFSET[split]
-        raise ValueError(f"person: {split} holds {first} to {first + spec.ids(split) - 1}, got {person}")
+    ids = spec.ids(split)
+    first = PERSON_OFFSET[split]
+    index = int(person) - first
+    if not 0 <= index < ids:
+        raise ValueError(f"person: {split} holds {first} to {first + ids - 1}, got {person}")
     return divmod(index, spec.people_per_shot)
 
 

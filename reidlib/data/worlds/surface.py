@@ -89,7 +89,7 @@ def normal(part, q):
 def number_cover(look, fields, x, z, height, footprint):
     """Cover of the number and of number plus outline at x, z (m, reader's right and up, from the number's centre)."""
     unit = height / CAP_HEIGHT
-    gx, gy = x / (0.84 * unit), z / unit + 0.5 * CAP_HEIGHT
+    gx, gy = x / (0.76 * unit), z / unit + 0.5 * CAP_HEIGHT
     one, two = int(look[L.DIGIT_ONE]), int(look[L.DIGIT_TWO])
     stroke = look[L.STROKE]
     if two < 0:
@@ -127,7 +127,7 @@ def chest(part, look, fields, q, footprint):
         colour = blend(colour, trim, 0.55 * (1.0 - smooth(0.06, 0.06 + footprint / 0.055, stripe)))
     elif pattern == L.HALVES:
         colour = blend(colour, trim, smooth(-0.01, 0.01, z - top * 0.98))
-    height = 0.205 if front else 0.265
+    height = 0.205 if front else 0.260
     centre = 0.36 * top if front else 0.40 * top
     inner, outer = number_cover(look, fields, -x if front else x, z - centre, height, footprint)
     colour = blend(blend(colour, rgb(look, L.OUTLINE), outer), rgb(look, L.NUMBER), inner)
@@ -221,6 +221,8 @@ def surface(part, look, fields, q, footprint):
         stripe = 0.5 * smooth(0.30, 0.34, share) * (1.0 - smooth(0.44, 0.48, share))
         shoe = blend(rgb(look, L.SHOE), rgb(look, L.TRIM), stripe)
         return blend(shoe, rgb(look, L.SOLE), smooth(0.016, 0.022, q[1]))
+    if material == L.PROP:
+        return rgb(look, L.JERSEY) if part[L.SIDE] < 0.0 else rgb(look, L.BALL if right else L.TRIM)
     if material == L.SPHERE:
         seam = min(abs(q[0]), abs(q[2]))
         return scaled(rgb(look, L.BALL), 0.45 + 0.55 * smooth(0.004, 0.010, seam))

@@ -31,7 +31,7 @@ def write_courtside(spec: CourtsideSpec, root, *, progress=True, threads=2):
     root/data_reid/reid_training/*.jpeg, root/data_reid/reid_{val,test}/{query,gallery}/*.jpeg, files named
     person_shot_frame.jpeg; root/truth.csv (true person, time in s, visible fraction, heading in rad, position in m);
     root/world.json (spec, counts, manifest hash, versions). The bytes depend on spec alone, not on threads.
-    Rendering goes to root with ".partial" appended, which takes root's name when complete; a complete world of the same
+    Rendering goes to a folder beside root, which takes root's name when it is complete; a complete world of the same
     spec is left as it is. progress: show a bar with the time left.
     Raises ValueError when root holds anything else than this spec's complete world.
     """
@@ -42,34 +42,44 @@ def write_courtside(spec: CourtsideSpec, root, *, progress=True, threads=2):
             raise ValueError(f"root: {root} holds another world ({_differences(found['spec'], spec)}); "
                              "delete the folder or choose another one")
         return root
-    partial = root.with_name(root.name + ".partial")
-    if partial.exists():
-        shutil.rmtree(partial)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    partial = root.with_name(f"{root.name}.partial-{os.getpid()}")
+    try:
+        _render_all(spec, partial, progress, threads)
+        if root.exists():
+            root.rmdir()                                         # empty, as checked above, unless somebody was faster
+        os.replace(partial, root)
+    except OSError:
+        if not (root / "world.json").is_file() or read_world(root)["spec"] != json.loads(spec.to_json()):
+            raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return root
+
+
+def _render_all(spec, root, progress, threads):
+    """Write the images, truth.csv and, last, world.json into a new folder."""
     table = plan(spec)
     for folder in sorted({str(Path(path).parent) for path in table.path}):
-        (partial / folder).mkdir(parents=True)
+        (root / folder).mkdir(parents=True)
     shots = [group for _, group in table.sort_values(["frame"], kind="stable").groupby(["split", "shot"], sort=False)]
     truth, digests = {}, {}
     with ThreadPoolExecutor(threads) as pool, tqdm(total=len(table), unit="image", disable=not progress, leave=False,
                                                    desc="rendering Courtside") as bar:
-        for results in pool.map(lambda rows: _write_shot(spec, partial, rows, bar.update), shots):
+        for results in pool.map(lambda rows: _write_shot(spec, root, rows, bar.update), shots):
             for path, row, digest in results:
                 truth[path], digests[path] = row, digest
-    with open(partial / "truth.csv", "w", newline="", encoding="utf-8") as file:
+    with open(root / "truth.csv", "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(_TRUTH)
         rows.writerows(truth[path] for path in table.path)
-    digests["truth.csv"] = hashlib.sha256((partial / "truth.csv").read_bytes()).hexdigest()
+    digests["truth.csv"] = hashlib.sha256((root / "truth.csv").read_bytes()).hexdigest()
     counts = {split: {role: int(n) for role, n in table[table.split == split].role.value_counts().sort_index().items()}
               for split in SPLITS}
     world = {"world": "courtside", "version": spec.version, "spec": json.loads(spec.to_json()), "key": spec.key,
              "manifest_hash": manifest_hash(digests), "counts": counts,
              "made_with": {"numba": numba.__version__, "numpy": np.__version__, "pillow": PIL.__version__}}
-    (partial / "world.json").write_text(json.dumps(world, indent=2) + "\n", encoding="utf-8")
-    if root.exists():
-        root.rmdir()                                             # empty, as checked above
-    os.replace(partial, root)
-    return root
+    (root / "world.json").write_text(json.dumps(world, indent=2) + "\n", encoding="utf-8")
 
 
 def _write_shot(spec, root, rows, done):
