@@ -67,7 +67,7 @@ class Head(nn.Module):
         self.pool = pooling_layer(pooling)
         self.reduce = nn.Identity()
         if dim is not None:
-            # MGN's 1×1 convolution; on a pooled vector that is a linear layer.
+            # MGN's 1×1 convolution: on a pooled vector that is a linear layer. Drawn as He et al. (2015), fan-in.
             self.reduce = nn.Linear(channels, dim, bias=False)
             nn.init.normal_(self.reduce.weight, std=math.sqrt(2 / channels))
         self.neck = bn_neck(dim or channels)

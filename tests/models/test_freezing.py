@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from reidlib.models import build, set_frozen
+from reidlib.models import Heads, build, set_frozen
 
 
 def tiny(name):
@@ -67,6 +67,7 @@ def test_batch_normalisation_stays_in_eval_mode_through_train_and_eval():
         frozen = [m for part in model.freezable() for m in part.modules() if isinstance(m, nn.BatchNorm2d)]
         assert frozen and not any(m.training for m in frozen)
         assert all(head.neck.training == mode for head in model.global_heads)
+        assert isinstance(model(torch.randn(2, 3, 64, 32)), Heads if mode else torch.Tensor)
 
 
 def test_freezing_in_eval_mode_leaves_the_model_in_eval_mode():

@@ -24,6 +24,13 @@ def test_classifier_starts_small_and_has_no_bias(std):
     assert layer.weight.std().item() == pytest.approx(std, rel=0.02)
 
 
+def test_reduction_starts_with_he_fan_in():
+    torch.manual_seed(0)
+    head = Head(512, 2, dim=64)
+    assert head.reduce.bias is None
+    assert head.reduce.weight.std().item() == pytest.approx((2 / 512) ** 0.5, rel=0.02)
+
+
 @pytest.mark.parametrize("dim", [None, 4])
 @pytest.mark.parametrize("metric_feature", ["before", "after"])
 def test_head_gives_the_metric_loss_the_feature_it_is_told_to(metric_feature, dim):
