@@ -1,0 +1,61 @@
+"""Checkpoints and weights as safetensors: nothing is pickled, nothing is unpickled.
+
+A file is written beside its place and renamed, so that a reader sees the old one or the new one, never a half.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict | None = None) -> None:
+    """Writes named tensors (and one JSON value as metadata) to a safetensors file, atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(tensors, temporary, metadata={"json": json.dumps(metadata)})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict | None]:
+    """Reads what `save_tensors` wrote. Raises ValueError naming the file when it is not whole."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+            return tensors, json.loads((file.metadata() or {}).get("json", "null"))
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path}: not a whole safetensors file ({error}); delete it and run again") from error
+
+
+def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, curve: list[dict]) -> None:
+    """Model, optimiser state and the curve so far."""
+    tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
+    save_tensors(path, tensors, {"curve": curve})
+
+
+def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict]:
+    """Restores model and optimiser in place; returns the curve so far. Raises ValueError when they do not fit."""
+    tensors, metadata = load_tensors(path)
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer/"):
+            _, index, entry = name.split("/", 2)
+            state.setdefault(int(index), {})[entry] = value
+    try:
+        model.load_state_dict({n.removeprefix("model/"): v for n, v in tensors.items() if n.startswith("model/")})
+    except RuntimeError as error:
+        raise ValueError(f"{path}: holds another model's weights; delete it and run again") from error
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return metadata["curve"]

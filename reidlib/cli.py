@@ -1,0 +1,121 @@
+"""The command `reid`: study, train on one's own images, render a world, move records between machines."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from reidlib.study.profile import load_profile
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; a ValueError becomes one sentence on stderr and exit status 2."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except ValueError as error:
+        print(f"reid {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"reid {options.command}: stopped; what was computed is kept, the same command resumes", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="reid", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    study = commands.add_parser("study", help="train, execute the chapters, build the book")
+    study.add_argument("--profile", default="quick", help="name in params/ or a .yaml file (default: quick)")
+    study.add_argument("--chapters", help="comma-separated (default: all)")
+    study.add_argument("--publish", action="store_true", help="into book/ itself instead of a copy in _build/")
+    study.set_defaults(run=_study)
+
+    train = commands.add_parser("train", help="train from scratch on your own images and report mAP and CMC")
+    train.add_argument("--root", required=True, type=Path, help="folder with train/ and test/ (or query/ and gallery/)")
+    train.add_argument(
+        "--pattern", help="regular expression on file names with a group person, and camera, frame if known"
+    )
+    train.add_argument("--height", type=int, default=128, help="pixels (default: 128)")
+    train.add_argument("--width", type=int, default=64, help="pixels (default: 64)")
+    train.add_argument("--epochs", type=int, default=60, help="(default: 60)")
+    train.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    train.set_defaults(run=_train)
+
+    world = commands.add_parser("world", help="render the Courtside world to a folder, in SynergyReID's layout")
+    world.add_argument("--out", required=True, type=Path, help="a new folder")
+    for split, count in (("train", 436), ("val", 50), ("test", 468)):
+        world.add_argument(f"--{split}-ids", type=int, default=count, help=f"identities (default: {count})")
+    world.set_defaults(run=_world)
+
+    store = commands.add_parser("store", help="list runs, or copy their records to and from another folder")
+    store.add_argument("action", choices=("list", "export", "import"))
+    store.add_argument("--folder", type=Path, help="what to export to or import from")
+    store.add_argument("--profile", default=None, help="only this profile's runs (default: all)")
+    store.add_argument("--weights", action="store_true", help="with the weights, not only records and features")
+    store.set_defaults(run=_store)
+    return parser
+
+
+def _study(options: argparse.Namespace) -> None:
+    from reidlib.study.provenance import ROOT
+    from reidlib.study.publish import study_book
+
+    chapters = options.chapters.split(",") if options.chapters else None
+    study_book(options.profile, ROOT / "book" if options.publish else None, chapters)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from reidlib.study.own import train_on_folder
+
+    record = train_on_folder(
+        options.root,
+        options.pattern,
+        height=options.height,
+        width=options.width,
+        epochs=options.epochs,
+        seed=options.seed,
+        device=options.device,
+    )
+    metrics = record["metrics"]
+    print(
+        f"mAP {100 * metrics['mAP']:.1f}, CMC-1 {100 * metrics['cmc1']:.1f}, CMC-5 {100 * metrics['cmc5']:.1f}, "
+        f"mINP {100 * metrics['mINP']:.1f} on {len(metrics['average_precision'])} queries; record {record['key'][:12]}"
+    )
+
+
+def _world(options: argparse.Namespace) -> None:
+    from reidlib.data.worlds import write_courtside
+    from reidlib.study.data import courtside_spec
+
+    root = write_courtside(courtside_spec(options.train_ids, options.val_ids, options.test_ids), options.out)
+    print(f"The world is in {root}; open_dataset('courtside', {str(root)!r}) reads it.")
+
+
+def _store(options: argparse.Namespace) -> None:
+    from reidlib.data.paths import data_home
+    from reidlib.study.store import Store, all_entries
+
+    if options.profile:
+        options.profile = load_profile(options.profile).profile
+    own = data_home() / "store"
+    if options.action != "list" and options.folder is None:
+        raise ValueError(f"--folder: {options.action} wants a folder")
+    source = options.folder if options.action == "import" else own
+    entries = [e for e in all_entries(source) if options.profile in (None, e.record.get("profile"))]
+    if options.action == "list":
+        for e in entries:
+            seed = e.record["config"].get("seed", "")
+            print(f"{e.record['stage']:9} {e.key[:12]}  {e.record['profile']:8} {e.record['row']}, seed {seed}")
+        return
+    files = ["features.safetensors"] + (["weights.safetensors"] if options.weights else [])
+    target = own if options.action == "import" else options.folder
+    size = Store(own).export(entries, target, files=files)
+    print(f"{len(entries)} records, {size / 2**20:.1f} MiB, {options.action}ed")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

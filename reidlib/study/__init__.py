@@ -1,0 +1,1 @@
+"""The study: recipes and profiles, the store and the runner, statistics, tables and figures."""

@@ -1,0 +1,56 @@
+"""From a folder of one's own images to a trained embedding and its mAP, through the same loaders, loop and store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from reidlib.data import open_dataset
+from reidlib.data.paths import data_home
+from reidlib.study.profile import Profile
+from reidlib.study.ranking import Ranking
+from reidlib.study.recipes.own import own_images
+from reidlib.study.runner import Study
+from reidlib.study.store import Store
+
+
+def train_on_folder(
+    root: Path,
+    pattern: str | None,
+    *,
+    height: int = 128,
+    width: int = 64,
+    epochs: int = 60,
+    seed: int = 0,
+    device: str = "auto",
+    backbone_width: float = 1.0,
+) -> dict[str, Any]:
+    """Trains on root/train, ranks root/test (or query/ and gallery/), and returns the evaluation's record.
+
+    pattern: see `open_dataset("folder")`. The protocol is "market1501": a query's own camera's images of the same
+    person do not count. Weights and features stay in the store: asking again for the same is free.
+    """
+    dataset = open_dataset("folder", root, pattern=pattern)
+    per_person = dataset.table.query("split == 'train'").groupby("person").size()
+    if per_person.empty:
+        raise ValueError(f"root: {root} has no training images; put them into {root}/train")
+    recipe = own_images(height=height, width=width, epochs=epochs, images=min(4, max(2, int(per_person.median()))))
+    profile = Profile(
+        profile="own",
+        data="folder",
+        data_root=str(root),
+        train_ids=len(per_person),
+        val_ids=1,
+        test_ids=1,
+        image_scale=1.0,
+        epoch_scale=1.0,
+        batch_scale=1.0,
+        backbone="",
+        backbone_width=backbone_width,
+        part_dim=0,
+        seeds=(seed,),
+        device=device,
+        precision="fp32",
+    )
+    study = Study(profile, Store(data_home() / "store"), dataset=dataset)
+    return study.evaluate(recipe, seed, Ranking(protocol="market1501"), split="test").record

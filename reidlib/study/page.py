@@ -1,0 +1,95 @@
+"""The parts that every chapter's page has: the scale it ran at, source lines, verdicts, the folded box of facts."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from IPython.display import Markdown, display
+
+from reidlib.study.recipe import Recipe
+from reidlib.study.runner import Study
+from reidlib.study.store import Entry
+from reidlib.study.tables import markdown
+
+
+def show(text: str) -> None:
+    """Displays MyST markdown."""
+    display(Markdown(text))
+
+
+def scale_sentence(study: Study, recipe: Recipe, entries: Sequence[Entry]) -> str:
+    """Data, scale and date of a page in two sentences."""
+    p, scaled = study.profile, recipe.scaled(study.profile)
+    world = f"the Courtside world ({p.train_ids} training, {p.val_ids} validation identities)"
+    data = world if study.data.spec is not None else p.data
+    seeds = f"{len(p.seeds)} seed{'s' if len(p.seeds) > 1 else ''} ({', '.join(map(str, p.seeds))})"
+    newest = max(entry.record["end"][:10] for entry in entries)
+    return (
+        f"**Data and scale.** Profile `{p.profile}`: {data}, {scaled.height}×{scaled.width} pixels, backbone "
+        f"`{scaled.model_options['backbone']}` at width {p.backbone_width:g}, epochs × {p.epoch_scale:g}, {seeds}. "
+        f"Newest record: {newest}."
+    )
+
+
+def scaling_table(study: Study, recipe: Recipe, name: str) -> str:
+    """A table, labelled name, of every field in which the scaled recipe differs from the report's."""
+    changes = recipe.changes(recipe.scaled(study.profile))
+    if not changes:
+        return "The profile changes nothing: these are the report's own numbers."
+    rows = [[f"`{name}`", _cell(ours), _cell(scaled)] for name, ours, scaled in changes]
+    caption = f"What the profile `{study.profile.profile}` changes in the recipe of {recipe.row}."
+    return markdown(caption, name, ["field", "the report's recipe", "this page"], rows)
+
+
+def source_block(function: Callable, *, lines: int = 45, caption: str = "") -> str:
+    """The real lines of a function, without its docstring's body, as a code block."""
+    source = inspect.getsource(inspect.unwrap(function))
+    source = re.sub(r'\n( +)"""(.*?)\n.*?"""', r'\n\1"""\2 [...]"""', source, count=1, flags=re.DOTALL)
+    shown = source.splitlines()[:lines]
+    place = f"{inspect.getmodule(function).__name__}.{function.__name__}"
+    return f"```python\n# {caption or place}\n" + "\n".join(shown) + "\n```"
+
+
+def facts_box(entries: Iterable[Entry], name: str) -> str:
+    """The folded box of a page: commit, versions, device, wall time and memory; its table is labelled name."""
+    entries = list({entry.key: entry for entry in entries}.values())
+    trained = [entry.record for entry in entries if entry.record["stage"] == "train"]
+    total = sum(entry.record["seconds"] for entry in entries)
+    lines = [
+        f"- {len(entries)} records, {total / 60:.1f} minutes of computing in all",
+        f"- commits: {_set(entry.record['commit'][:10] if entry.record['commit'] else 'none' for entry in entries)}"
+        + (" (with uncommitted changes)" if any(entry.record["dirty"] for entry in entries) else ""),
+        f"- device: {_set(entry.record['device'] for entry in entries)}",
+        f"- versions: {_set(', '.join(f'{n} {v}' for n, v in e.record['versions'].items()) for e in entries)}",
+        f"- between {min(e.record['start'] for e in entries)} and {max(e.record['end'] for e in entries)}",
+    ]
+    if trained:
+        lines.append(f"- peak memory of a training process: {max(r['peak_memory_mib'] for r in trained)} MiB")
+        rows = [
+            [
+                r["row"],
+                str(r["config"]["seed"]),
+                f"{r['parameters']:,}",
+                f"{r['images']:,}",
+                f"{r['seconds']:.0f}",
+                f"`{r['key'][:12]}`",
+            ]
+            for r in trained
+        ]
+        header = ["run", "seed", "parameters", "images", "seconds", "key"]
+        lines += ["", markdown("The training runs behind this page.", name, header, rows)]
+    return "`````{dropdown} The runs behind this page\n" + "\n".join(lines) + "\n`````"
+
+
+def _set(values: Iterable[str]) -> str:
+    return "; ".join(sorted(set(values)))
+
+
+def _cell(value) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, tuple | list):
+        return ", ".join(_cell(item) for item in value)
+    return str(value)

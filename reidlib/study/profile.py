@@ -1,0 +1,103 @@
+"""Profiles: how far a recipe is scaled down, as one flat YAML that is valid for every chapter (`papermill -f`)."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PARAMS = Path(__file__).parents[2] / "params"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Scale factors and choices; `Recipe.scaled(profile)` is the only place where they meet a recipe.
+
+    profile: its name, shown on the page. data: "courtside", "synergyreid" or "folder" (one's own images).
+    data_root: where a real data set lies ("": its documented place). train_ids, val_ids, test_ids: identities of the world's splits (real data: all).
+    image_scale: factor on the recipe's height and width, rounded up to multiples of 16 pixels.
+    epoch_scale: factor on epochs, milestones, warm-up and freezing. batch_scale: factor on persons per batch.
+    backbone: in place of the recipe's ("": the recipe's). backbone_width: factor on channels. part_dim: in place of the
+    recipe's (0: the recipe's). seeds: one run each. device: "auto", "cpu" or "cuda". precision: "fp32" or "bf16".
+    """
+
+    profile: str
+    data: str
+    data_root: str
+    train_ids: int
+    val_ids: int
+    test_ids: int
+    image_scale: float
+    epoch_scale: float
+    batch_scale: float
+    backbone: str
+    backbone_width: float
+    part_dim: int
+    seeds: tuple[int, ...]
+    device: str
+    precision: str
+
+    def __post_init__(self) -> None:
+        for name in ("image_scale", "epoch_scale", "batch_scale", "backbone_width"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name}: wants a factor in (0, 1], got {getattr(self, name)}")
+        for name in ("train_ids", "val_ids", "test_ids"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: wants 1 or more identities, got {getattr(self, name)}")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds: wants one or more different integers, got {list(self.seeds)}")
+        for name, choices in (
+            ("data", ("courtside", "synergyreid", "folder")),
+            ("device", ("auto", "cpu", "cuda")),
+            ("precision", ("fp32", "bf16")),
+        ):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name}: wants one of {', '.join(choices)}, got {getattr(self, name)!r}")
+
+
+def profile_from(values: dict[str, Any], source: str) -> Profile:
+    """A Profile of a dict of its fields; source names the file or chapter in errors.
+
+    Raises ValueError for a key that is unknown, missing or of the wrong type.
+    """
+    types = {field.name: field.type for field in fields(Profile)}
+    for key in values:
+        if key not in types:
+            raise ValueError(f"{source}: {unknown('key', key, types)}")
+    missing = [key for key in types if key not in values]
+    if missing:
+        raise ValueError(f"{source}: lacks {', '.join(missing)}; params/laptop.yaml shows every key")
+    return Profile(**{key: _checked(source, key, values[key], types[key]) for key in types})
+
+
+def load_profile(name: str) -> Profile:
+    """The profile of a name ("laptop": params/laptop.yaml) or of a YAML file's path."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PARAMS / f"{name}.yaml"
+    if not path.exists():
+        known = sorted(p.stem for p in PARAMS.glob("*.yaml"))
+        raise ValueError(f"profile: no file {path.name}; there are {', '.join(known)}, or give a .yaml file's path")
+    values = yaml.safe_load(path.read_text())
+    if not isinstance(values, dict):
+        raise ValueError(f"{path.name}: wants lines of 'key: value'")
+    return profile_from(values, path.name)
+
+
+def unknown(kind: str, name: str, known) -> str:
+    """A sentence for a name that is not known, with the nearest one that is."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"unknown {kind} {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}")
+
+
+def _checked(source: str, key: str, value: Any, kind: str) -> Any:
+    if kind == "tuple[int, ...]":
+        if isinstance(value, list | tuple) and all(type(item) is int for item in value):
+            return tuple(value)
+        raise ValueError(f"{source}: {key} wants a list of integers such as [0, 1, 2], got {value!r}")
+    if kind == "float" and type(value) is int:
+        value = float(value)
+    if type(value).__name__ != kind:
+        raise ValueError(f"{source}: {key} wants {kind}, got {value!r}")
+    return value

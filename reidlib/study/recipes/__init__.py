@@ -1,0 +1,1 @@
+"""The reports' recipes, one module per report, one function per row."""

@@ -1,0 +1,31 @@
+"""A recipe for one's own images: a small baseline after "Bag of Tricks" (Luo et al. 2019), from scratch.
+
+reid train --root PATH --pattern '(?P<person>\\w+)_cam(?P<camera>\\d+)'
+"""
+
+from __future__ import annotations
+
+from reidlib.augment import Augmentation
+from reidlib.study.recipe import Recipe
+from reidlib.training import TrainingOptions
+
+
+def own_images(*, height: int, width: int, epochs: int, images: int) -> Recipe:
+    """ResNet-18-ibn with BNNeck, cross-entropy and batch-hard triplet; images: K, at most the images of a person."""
+    return Recipe(
+        report="own",
+        row="own images",
+        model="baseline",
+        model_options={"backbone": "resnet18_ibn", "pooling": "gem"},
+        height=height,
+        width=width,
+        augmentation=Augmentation(flip=0.5, pad=max(1, height // 16), erasing=0.5),
+        training=TrainingOptions(
+            epochs=epochs,
+            persons=64 // images,
+            images=images,
+            learning_rate=3.5e-4,
+            milestones=(0.5 * epochs, 0.8 * epochs),
+            warmup_epochs=0.1 * epochs,
+        ),
+    )

@@ -1,0 +1,137 @@
+"""Tables of the book: the report's number beside ours, with intervals, verdicts and links to the records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reidlib.study.ranking import Gallery, Ranking, score
+from reidlib.study.recipe import Recipe
+from reidlib.study.reports import reported
+from reidlib.study.runner import Study
+from reidlib.study.statistics import Difference, paired_difference, verdict
+from reidlib.study.store import Entry
+
+
+@dataclass(frozen=True)
+class Result:
+    """One cell of a table: a row under one ranking, an evaluation for each seed."""
+
+    entries: Sequence[Entry]
+
+    def values(self, metric: str = "mAP") -> np.ndarray:
+        """(S,) a metric of each seed, in percent."""
+        return 100 * np.array([entry.record["metrics"][metric] for entry in self.entries])
+
+    def per_query(self, metric: str = "average_precision") -> np.ndarray:
+        """(S, m) a metric of each seed and query, as recorded."""
+        return np.array([entry.record["metrics"][metric] for entry in self.entries])
+
+    def minus(self, other: Result) -> Difference:
+        """The difference in mAP to another result, in points."""
+        return paired_difference(100 * self.per_query(), 100 * other.per_query())
+
+
+def result(study: Study, recipe: Recipe, ranking: Ranking, split: str = "val") -> Result:
+    """A recipe under a ranking, one evaluation for each of the profile's seeds."""
+    return Result([study.evaluate(recipe, seed, ranking, split) for seed in study.profile.seeds])
+
+
+@dataclass(frozen=True)
+class Step:
+    """A row against the row that it claims to improve: our difference, the report's, the verdict."""
+
+    name: str
+    ours: Difference
+    reported: float
+
+    @property
+    def verdict(self) -> str:
+        return verdict(self.reported, self.ours)
+
+
+def steps(report: str, table: int, results: Mapping[tuple[str, str], Result]) -> dict[tuple[str, str], Step]:
+    """Each (row, column) of a cumulative table against the row before it, from results in the table's order."""
+    found, before = {}, {}
+    for (row, column), ours in results.items():
+        if column in before:
+            quoted = reported(report, table, row, column) - reported(report, table, before[column], column)
+            label = row + (" (re-ranked)" if column.endswith("+RK") else "")
+            found[row, column] = Step(label, ours.minus(results[before[column], column]), quoted)
+        before[column] = row
+    return found
+
+
+def step_cells(step: Step | None) -> list[str]:
+    """Our difference with its interval, the report's, the verdict; empty for a table's first row."""
+    return ["", "", ""] if step is None else [interval(step.ours), signed(step.reported), step.verdict]
+
+
+def verdict_sentence(found: Sequence[Step]) -> str:
+    """The verdicts of a page in one bold line, rows by verdict, whichever way they fall."""
+    parts = []
+    for name in ("reproduced", "not distinguishable", "contradicted"):
+        rows = [f"{step.name} {interval(step.ours)}" for step in found if step.verdict == name]
+        parts.append(f"{name}: {len(rows)}" + (f" ({'; '.join(rows)})" if rows else ""))
+    return (
+        f"**Our verdict,** over {len(found)} comparisons, points of mAP with 95 % intervals. "
+        + ". ".join(part[0].upper() + part[1:] for part in parts)
+        + "."
+    )
+
+
+def mean_sd(values: np.ndarray, digits: int = 1) -> str:
+    """ "84.3 ± 0.6", or the value alone for one seed. The standard deviation is over seeds, with n - 1."""
+    spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{values.mean():.{digits}f}{spread}".replace("-", "−")
+
+
+def interval(difference: Difference, digits: int = 1) -> str:
+    """ "+1.8 [+0.9, +2.7]"; a minus sign is a real one."""
+    mean, low, high = (signed(x, digits) for x in (difference.mean, difference.low, difference.high))
+    return f"{mean} [{low}, {high}]"
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """ "+1.8", "−0.3" or "0.0"."""
+    text = f"{value:+.{digits}f}"
+    return (text[1:] if float(text) == 0 else text).replace("-", "−")
+
+
+def paper(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
+def tau(of: Result) -> str:
+    """Mean Kendall's tau to the true frame order ± standard deviation over seeds."""
+    return mean_sd(of.per_query("kendall_tau").mean(axis=1), digits=2)
+
+
+def tau_difference(of: Result, base: Result) -> str:
+    """The difference in mean tau, with its interval."""
+    return interval(paired_difference(of.per_query("kendall_tau"), base.per_query("kendall_tau")), digits=2)
+
+
+def live(gallery: Gallery, ranking: Ranking) -> dict:
+    """The metrics of one run under a ranking chosen on the page, computed now; arrays for values per query."""
+    metrics = score(gallery, ranking)
+    return {name: np.array(value) if isinstance(value, list) else value for name, value in metrics.items()}
+
+
+def records(*results: Result) -> str:
+    """Links to the records behind a row, one a seed; paths are relative to book/chapters."""
+    entries = [entry for found in results for entry in found.entries]
+    return " ".join(
+        f"{{download}}`{number} <../records/{e.record['stage']}/{e.key}/record.json>`"
+        for number, e in enumerate(entries, 1)
+    )
+
+
+def markdown(caption: str, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A MyST table with a caption and a label: numbered, and known to {numref} on every page."""
+    lines = [f"````{{table}} {caption}", f":name: {name}", "", "| " + " | ".join(header) + " |"]
+    lines.append("|" + "|".join(":--" if i == 0 else "--:" for i in range(len(header))) + "|")
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([*lines, "````"])

@@ -1,0 +1,11 @@
+"""One torch thread a test process: two processes of two threads each on two cores wait for each other."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch, and for the commands that tests run
+
+import torch  # noqa: E402
+
+torch.set_num_threads(1)

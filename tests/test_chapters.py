@@ -1,0 +1,100 @@
+"""The chapters as a reader runs them: the literal command, the smoke profile, parameters that are wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from reidlib.study.plans import CHAPTERS
+from reidlib.study.profile import PARAMS
+from reidlib.study.provenance import ROOT
+
+PAPERMILL = [sys.executable, "-m", "papermill"]
+
+
+def papermill(*arguments, home: Path, **options):
+    environment = os.environ | {"REID_DATA": str(home)}
+    return subprocess.run(
+        [*PAPERMILL, *map(str, arguments)],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        **options,
+    )
+
+
+def parameters_cell(chapter: str) -> str:
+    notebook = nbformat.read(ROOT / "chapters" / f"{chapter}.ipynb", as_version=4)
+    return next(cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_parameters_are_the_profiles_and_default_to_laptop(chapter):
+    namespace: dict = {}
+    exec(parameters_cell(chapter), namespace)
+    for path in PARAMS.glob("*.yaml"):
+        assert set(yaml.safe_load(path.read_text())) <= set(namespace), path.name
+    laptop = yaml.safe_load((PARAMS / "laptop.yaml").read_text())
+    assert {key: namespace[key] for key in laptop} == laptop
+    for line in parameters_cell(chapter).splitlines():
+        assert "  # " in line, f"a parameter without its comment: {line}"
+
+
+@pytest.mark.parametrize(
+    ("chapter", "name", "value", "message"),
+    [
+        ("vtrm", "windw", "2", "unknown parameter 'windw'; did you mean 'window'?"),
+        ("vtrm", "window", "two", "window: wants int | None, got 'two'"),
+        ("vtrm", "window", "0", "window"),
+        ("vtrm", "aggregate", "median", "aggregate: wants one of 'mean', 'min', got 'median'"),
+        ("mgn", "epoch_scale", "7", "epoch_scale: wants a factor"),
+    ],
+)
+def test_a_wrong_parameter_stops_the_chapter(tmp_path, chapter, name, value, message):
+    done = papermill(f"chapters/{chapter}.ipynb", tmp_path / "out.ipynb", "-p", name, value, home=tmp_path)
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
+@pytest.mark.chapters
+def test_the_literal_command_uses_the_published_features(tmp_path):
+    """`papermill chapters/vtrm.ipynb -p window 2` with its output redirected; nothing is rendered or trained."""
+    done = papermill("chapters/vtrm.ipynb", "-p", "window", "2", home=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    notebook = nbformat.reads(done.stdout, as_version=4)
+    text = json.dumps(notebook)
+    assert "With window 2, reference False" in text
+    assert not list(tmp_path.glob("worlds/*")) and not list(tmp_path.glob("store/train/*"))
+
+
+@pytest.mark.chapters
+def test_smoke_profile_from_world_to_book(tmp_path):
+    """`reid study --profile smoke` renders, trains, executes both chapters and builds their pages."""
+    environment = os.environ | {"REID_DATA": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "reidlib.cli", "study", "--profile", "smoke"],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    pages = ROOT / "_build" / "smoke" / "_build" / "html"
+    for chapter in CHAPTERS:
+        html = (pages / "chapters" / f"{chapter}.html").read_text()
+        assert "Traceback" not in html
+        assert "Our verdict" in html and "<caption>" in html
