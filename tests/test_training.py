@@ -28,18 +28,18 @@ def drops(options: TrainingOptions) -> list[int]:
 
 
 def test_written_schedule_is_the_reports():
-    options = vtrm.mgn().training
+    options = vtrm.mgn(schedule="written").training
     assert drops(options) == [40, 90]
     assert rates(options)[39] == pytest.approx(3.5e-4)
     assert rates(options)[40] == pytest.approx(3.5e-5)
     assert rates(options)[119] == pytest.approx(3.5e-6)
-    assert drops(vtrm.six_times().training) == [240, 480]
+    assert drops(vtrm.six_times(schedule="written").training) == [240, 480]
 
 
 def test_executed_schedule_is_fastreids():
     """facts: 2000 iterations are 30.3 epochs, so 40 and 90 act at 70 and 120 (never); 240 and 480 at 270 and 510."""
-    assert drops(vtrm.mgn(schedule="executed").training) == [70]
-    assert drops(vtrm.six_times(schedule="executed").training) == [270, 510]
+    assert drops(vtrm.mgn().training) == [70]
+    assert drops(vtrm.six_times().training) == [270, 510]
 
 
 def test_warmup_is_linear_in_iterations():

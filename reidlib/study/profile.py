@@ -17,7 +17,8 @@ class Profile:
     """Scale factors and choices; `Recipe.scaled(profile)` is the only place where they meet a recipe.
 
     profile: its name, shown on the page. data: "courtside", "synergyreid" or "folder" (one's own images).
-    data_root: where a real data set lies ("": its documented place). train_ids, val_ids, test_ids: identities of the world's splits (real data: all).
+    data_root: where a real data set lies ("": its documented place). train_ids, val_ids, test_ids: identities of the
+    world's splits (real data: all).
     image_scale: factor on the recipe's height and width, rounded up to multiples of 16 pixels.
     epoch_scale: factor on epochs, milestones, warm-up and freezing. batch_scale: factor on persons per batch.
     backbone: in place of the recipe's ("": the recipe's). backbone_width: factor on channels. part_dim: in place of the
