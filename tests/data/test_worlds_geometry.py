@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from reidlib.data.worlds import CourtsideSpec, compute_shot, render_image
 from reidlib.data.worlds import layout as at
-from reidlib.data.worlds.body import put
+from reidlib.data.worlds.court import line_distance
 from reidlib.data.worlds.courtside import _detect, compute_frame
+from reidlib.data.worlds.glyphs import distance_fields
 from reidlib.data.worlds.motion import wander
 from reidlib.data.worlds.plan import DETECTOR, generator
-from reidlib.data.worlds.surface import hit
+from reidlib.data.worlds.solids import put
+from reidlib.data.worlds.surface import hit, local, surface
 
 SPEC = CourtsideSpec(height=32, width=16, train_ids=20, val_ids=2, test_ids=2, train_images=0, val_gallery=0,
                      test_gallery=0, frames_per_sequence=6, occlusion=0.9)
@@ -135,3 +137,40 @@ def test_numbers_are_unique_within_a_team_of_a_game():
             players = looks[(np.arange(len(looks)) % 2 == team) & (looks[:, at.REFEREE] == 0)]
             numbers += [tuple(row) for row in players[:, [at.DIGIT_ONE, at.DIGIT_TWO]]]
         assert len(numbers) == len(set(numbers)) >= 12
+
+
+@pytest.mark.parametrize(("x", "y", "distance"), [
+    (14.0, 3.0, 0.0), (5.0, 0.0, 0.0), (28.0, 9.0, 0.0),               # centre line, sideline, end line
+    (14.0 + 1.8, 7.5, 0.0), (5.8, 6.0, 0.0), (22.2, 9.0, 0.0),         # centre circle, both free-throw lines
+    (3.0, 7.5 + 2.45, 0.0), (1.575 + 1.25, 7.5, 0.0),                  # side of the key, no-charge semicircle
+    (1.575 + 6.75, 7.5, 0.0), (2.0, 0.9, 0.0), (28 - 1.575 - 6.75, 7.5, 0.0),                  # three-point lines
+    (10.0, 2.0, 2.0), (12.0, 7.5, 0.2), (7.0, 0.5, 0.5), (-1.0, 5.0, 1.0)])
+def test_lines_are_where_fiba_wants_them(x, y, distance):
+    assert line_distance(x, y)[0] == pytest.approx(distance, abs=2e-3)
+
+
+def test_a_number_is_seen_from_front_and_back_and_not_from_the_side():
+    look, part = compute_shot(CourtsideSpec(), "train", 0).looks[0].copy(), np.zeros(at.PART_SIZE)
+    look[at.DIGIT_ONE], look[at.DIGIT_TWO] = 8, 8
+    for column, colour in ((at.JERSEY, 0.0), (at.TRIM, 0.0), (at.OUTLINE, 0.0), (at.SKIN, 0.0), (at.NUMBER, 255.0)):
+        look[column:column + 3] = colour
+    put(part, (0.0, 0.0, 1.2), (0.0, 0.0, 1.56), (1.0, 0.0, 0.0), (0.2, 0.12, 0.085), 0.85, 1.0, float(at.CHEST), 0.0,
+        0.0)
+
+    def seen_from(x, y):
+        camera = np.zeros((4, 3))
+        camera[0] = x, y, 1.4
+        across = np.array([-y, x]) / np.hypot(x, y)
+        bright = 0
+        for u in np.linspace(-0.25, 0.25, 60):
+            for z in np.linspace(1.2, 1.6, 40):
+                d = np.array([across[0] * u - x, across[1] * u - y, z - 1.4])
+                t = hit(part, camera, tuple(d))
+                if t < 1e29:
+                    q = local(part, tuple(camera[0] + t * d))
+                    bright += surface(part, look, distance_fields(), q, 0.005)[0] > 128
+        return bright
+
+    front, back, left, right = seen_from(0, 10), seen_from(0, -10), seen_from(-10, 0), seen_from(10, 0)
+    assert front > 200 and back > front                                # numbers are larger on the back
+    assert max(left, right) < 0.25 * (front + back)                    # both, foreshortened to slivers

@@ -5,7 +5,6 @@ import math
 from reidlib.data.worlds import layout as at
 from reidlib.data.worlds.kernels import blend, inline, mix, rgb, scaled, smooth
 
-L = at
 _HALF_LINE = 0.025                          # lines are 5 cm wide (FIBA rules, article 2)
 
 
@@ -50,10 +49,10 @@ def line_distance(x, y):
 @inline
 def floor_colour(x, y, footprint, arena, shadows):
     """Lit colour of the floor at (x, y) m; footprint: m per sample; shadows (S, 4): x, y, radius, depth."""
-    wood = rgb(arena, L.WOOD)
+    wood = rgb(arena, at.WOOD)
     on_court = 0.0 <= x <= 28.0 and 0.0 <= y <= 15.0
     distance, key, inside = line_distance(x, y)
-    seed = int(arena[L.CROWD_SEED])
+    seed = int(arena[at.CROWD_SEED])
     # Planks run along x: 11 cm wide, about 1.6 m long, each with its own tone.
     plank = int(math.floor(y / 0.11))
     board = int(math.floor(x / 1.6 + 7.0 * mix(seed, plank, 1)))
@@ -62,20 +61,20 @@ def floor_colour(x, y, footprint, arena, shadows):
     if on_court:
         centre = math.sqrt((x - 14.0) ** 2 + (y - 7.5) ** 2)
         if key:
-            colour = blend(wood, rgb(arena, L.PAINT), 0.88)
+            colour = blend(wood, rgb(arena, at.PAINT), 0.88)
         elif inside:
-            colour = rgb(arena, L.ARC_TINT)
+            colour = rgb(arena, at.ARC_TINT)
         elif centre < 1.8:
-            colour = blend(wood, rgb(arena, L.PAINT), 0.8)
+            colour = blend(wood, rgb(arena, at.PAINT), 0.8)
         else:
             colour = wood
     else:
-        colour = blend(wood, rgb(arena, L.APRON), 0.9)
+        colour = blend(wood, rgb(arena, at.APRON), 0.9)
         if x < -1.6 or x > 29.6 or y < -1.6 or y > 16.6:
-            colour = scaled(rgb(arena, L.STEP), 1.2)
+            colour = scaled(rgb(arena, at.STEP), 1.2)
     colour = scaled(colour, tone)
     soft = 0.5 * footprint + 1e-4
-    colour = blend(colour, rgb(arena, L.LINE), 1.0 - smooth(_HALF_LINE - soft, _HALF_LINE + soft, distance))
+    colour = blend(colour, rgb(arena, at.LINE), 1.0 - smooth(_HALF_LINE - soft, _HALF_LINE + soft, distance))
     # Light pools of the lamps above, then the people's shadows.
     pool = 0.97 + 0.05 * math.sin(0.9 * x + 0.4) * math.sin(0.8 * y + 1.1)
     shade = 1.0

@@ -40,7 +40,7 @@ class Shot:
 
 
 @functools.lru_cache(maxsize=4)
-def compute_shot(spec: CourtsideSpec, split, index):
+def compute_shot(spec: CourtsideSpec, split: str, index: int) -> Shot:
     """Everything about one shot of a split, without rendering. Depends on seed, split, index and knobs only."""
     game_index, within = divmod(index, SHOTS_PER_GAME)
     game_random = generator(spec, split, GAME, game_index)
@@ -97,7 +97,7 @@ def _cameras(random, spec, play, times):
 
 
 @functools.lru_cache(maxsize=64)
-def compute_frame(spec: CourtsideSpec, split, index, frame):
+def compute_frame(spec: CourtsideSpec, split: str, index: int, frame: int):
     """Posed scene: parts (N, PARTS_PER_PERSON, PART_SIZE), boxes (N, 4), baskets (M, PART_SIZE), camera, shadows."""
     shot = compute_shot(spec, split, index)
     time = frame * spec.frame_interval
@@ -141,7 +141,7 @@ def _streak(spec, shot, time, slot, pitch):
     return abs(u[1] - u[0]) / (after - before) * spec.blur / pitch
 
 
-def render_image(spec: CourtsideSpec, split, person, frame):
+def render_image(spec: CourtsideSpec, split: str, person: int, frame: int) -> tuple[np.ndarray, float]:
     """One image of the world: (height, width, 3) uint8, exactly as written before JPEG, and the visible fraction.
 
     split: "train", "val" or "test"; person: the true person (label of the clean world); frame: 0 .. frames - 1, also
@@ -170,7 +170,8 @@ def render_image(spec: CourtsideSpec, split, person, frame):
     return image, visible / max(alone, 1)
 
 
-def render_frame(spec: CourtsideSpec, split, shot, frame, *, height=540, width=960):
+def render_frame(spec: CourtsideSpec, split: str, shot: int, frame: int, *, height: int = 540,
+                 width: int = 960) -> np.ndarray:
     """Wide broadcast view of a shot at a frame: (height, width, 3) uint8. The same scene that the crops are cut from.
 
     Raises ValueError when split has no such shot or frame.

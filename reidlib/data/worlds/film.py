@@ -9,7 +9,6 @@ from reidlib.data.worlds.kernels import FINGERPRINT, entry, inline, mix, scaled
 from reidlib.data.worlds.stands import background
 from reidlib.data.worlds.surface import hit, local, normal, surface
 
-L = at
 SAMPLES = 2                                 # per pixel, along each axis
 
 
@@ -19,15 +18,15 @@ def trace(parts, camera, view, owner, depth, rows, columns, top, left):
 
     owner and depth have the grid's origin at index (-top, -left) of a larger buffer: index [row - top, column - left].
     """
-    u0, v0, du, dv = view[L.U0], view[L.V0], view[L.DU], view[L.DV]
+    u0, v0, du, dv = view[at.U0], view[at.V0], view[at.DU], view[at.DV]
     for i in range(len(parts)):
         part = parts[i]
-        if part[L.MATERIAL] == L.NOTHING:
+        if part[at.MATERIAL] == at.NOTHING:
             continue
-        c0 = max(int(math.floor((part[L.BOX] - u0) / du)), columns[0])
-        c1 = min(int(math.floor((part[L.BOX + 1] - u0) / du)) + 1, columns[1])
-        r0 = max(int(math.floor((v0 - part[L.BOX + 3]) / dv)), rows[0])
-        r1 = min(int(math.floor((v0 - part[L.BOX + 2]) / dv)) + 1, rows[1])
+        c0 = max(int(math.floor((part[at.BOX] - u0) / du)), columns[0])
+        c1 = min(int(math.floor((part[at.BOX + 1] - u0) / du)) + 1, columns[1])
+        r0 = max(int(math.floor((v0 - part[at.BOX + 3]) / dv)), rows[0])
+        r1 = min(int(math.floor((v0 - part[at.BOX + 2]) / dv)) + 1, rows[1])
         for r in range(r0, r1):
             for c in range(c0, c1):
                 t = hit(part, camera, ray(camera, u0 + (c + 0.5) * du, v0 - (r + 0.5) * dv))
@@ -48,14 +47,14 @@ def lit(colour, n, d, light, gloss):
     """Colour under hall light: soft from above, a key light, a little darker at grazing angles, a highlight."""
     facing = -(n[0] * d[0] + n[1] * d[1] + n[2] * d[2]) / math.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
     key = n[0] * light[0] + n[1] * light[1] + n[2] * light[2]
-    shade = light[L.AMBIENT] * (0.72 + 0.28 * n[2]) + light[L.DIFFUSE] * max(key, 0.0)
+    shade = light[at.AMBIENT] * (0.72 + 0.28 * n[2]) + light[at.DIFFUSE] * max(key, 0.0)
     shade *= 0.74 + 0.26 * max(facing, 0.0)
     shine = gloss * max(key, 0.0) ** 8 * 70.0
     return (colour[0] * shade + shine, colour[1] * shade + shine * 0.97, colour[2] * shade + shine * 0.92)
 
 
 @inline
-def crease(q, n, person):
+def crease(q, person):
     """Folds of cloth: brightness between 0.9 and 1.1 from the local position."""
     a = math.sin(9.0 * q[0] + 5.0 * q[2] + person) * math.sin(7.0 * q[1] - 11.0 * q[2] + 2.0 * person)
     return 1.0 + 0.07 * a
@@ -73,18 +72,18 @@ def _build(fingerprint):
         rows, columns = size
         top, bottom, left, right = 0, rows, 0, columns
         for i in range(target):                                        # grow the buffers to hold the whole target
-            if parts[i, L.MATERIAL] != L.NOTHING and parts[i, L.BOX] < parts[i, L.BOX + 1]:
-                left = min(left, int(math.floor((parts[i, L.BOX] - view[L.U0]) / view[L.DU])))
-                right = max(right, int(math.floor((parts[i, L.BOX + 1] - view[L.U0]) / view[L.DU])) + 1)
-                top = min(top, int(math.floor((view[L.V0] - parts[i, L.BOX + 3]) / view[L.DV])))
-                bottom = max(bottom, int(math.floor((view[L.V0] - parts[i, L.BOX + 2]) / view[L.DV])) + 1)
+            if parts[i, at.MATERIAL] != at.NOTHING and parts[i, at.BOX] < parts[i, at.BOX + 1]:
+                left = min(left, int(math.floor((parts[i, at.BOX] - view[at.U0]) / view[at.DU])))
+                right = max(right, int(math.floor((parts[i, at.BOX + 1] - view[at.U0]) / view[at.DU])) + 1)
+                top = min(top, int(math.floor((view[at.V0] - parts[i, at.BOX + 3]) / view[at.DV])))
+                bottom = max(bottom, int(math.floor((view[at.V0] - parts[i, at.BOX + 2]) / view[at.DV])) + 1)
         owner = np.full((bottom - top, right - left), -1, np.int32)
         depth = np.full((bottom - top, right - left), 1e30)
         trace(parts[:target], camera, view, owner, depth, (top, bottom), (left, right), top, left)
         alone = 0
         for r in range(bottom - top):
             for c in range(right - left):
-                if owner[r, c] >= 0 and parts[owner[r, c], L.MATERIAL] != L.SPHERE:
+                if owner[r, c] >= 0 and parts[owner[r, c], at.MATERIAL] != at.SPHERE:
                     alone += 1
         others = np.full((rows, columns), -1, np.int32)
         window = np.empty((rows, columns))
@@ -98,20 +97,20 @@ def _build(fingerprint):
         visible = 0
         for r in range(rows):
             for c in range(columns):
-                d = ray(camera, view[L.U0] + (c + 0.5) * view[L.DU], view[L.V0] - (r + 0.5) * view[L.DV])
+                d = ray(camera, view[at.U0] + (c + 0.5) * view[at.DU], view[at.V0] - (r + 0.5) * view[at.DV])
                 index = others[r, c] + target if others[r, c] >= 0 else owner[r - top, c - left]
                 if index < 0:
-                    colour = background(origin, d, view[L.DV], arena, words, codes, fields, shadows)
+                    colour = background(origin, d, view[at.DV], arena, words, codes, fields, shadows)
                 else:
                     part, t = parts[index], window[r, c]
-                    material, person = part[L.MATERIAL], int(part[L.PERSON])
-                    if index < target and material != L.SPHERE:
+                    material, person = part[at.MATERIAL], int(part[at.PERSON])
+                    if index < target and material != at.SPHERE:
                         visible += 1
                     q = local(part, (origin[0] + t * d[0], origin[1] + t * d[1], origin[2] + t * d[2]))
                     n = normal(part, q)
-                    colour = surface(part, looks[person], fields, q, t * view[L.DV])
-                    cloth = material == L.CHEST or material == L.PELVIS or material == L.SHORTS_LEG
-                    fold = crease(q, n, person) if cloth else 1.0
+                    colour = surface(part, looks[person], fields, q, t * view[at.DV])
+                    cloth = material == at.CHEST or material == at.PELVIS or material == at.SHORTS_LEG
+                    fold = crease(q, person) if cloth else 1.0
                     colour = lit(scaled(colour, fold), n, d, light, 0.1 if cloth else 0.45)
                 image[r, c, 0], image[r, c, 1], image[r, c, 2] = colour
         return image, visible, alone

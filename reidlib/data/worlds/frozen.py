@@ -13,13 +13,13 @@ def _entries(file):
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
-def frozen_manifest(spec: CourtsideSpec, *, file=_FILE):
+def frozen_manifest(spec: CourtsideSpec, *, file: Path = _FILE) -> str | None:
     """Manifest hash that the world of spec was frozen with, or None when it was never frozen."""
     entry = _entries(file).get(spec.key)
     return entry["manifest_hash"] if entry else None
 
 
-def frozen_spec(name, *, file=_FILE):
+def frozen_spec(name: str, *, file: Path = _FILE) -> CourtsideSpec:
     """The spec that was frozen under a name.
 
     Raises ValueError listing the frozen names when there is none of this name.
@@ -32,7 +32,7 @@ def frozen_spec(name, *, file=_FILE):
     raise ValueError(f"name: no world is frozen as {name!r}; frozen: {known}")
 
 
-def freeze(spec: CourtsideSpec, root, name, *, file=_FILE):
+def freeze(spec: CourtsideSpec, root: str | Path, name: str, *, file: Path = _FILE) -> str:
     """Add the world of spec, complete in root, to the frozen worlds under a name; return its manifest hash.
 
     Raises ValueError when root holds another world, its files are not those it was written with, or the spec or the

@@ -18,7 +18,7 @@ def _fingerprint():
     numba notices a change in the file of a cached function, but not in the files of the functions it calls. The entry
     kernels are therefore closures over this number, which numba makes part of the key of its cache.
     """
-    modules = ("layout", "glyphs", "kernels", "body", "surface", "court", "stands", "film")
+    modules = ("layout", "glyphs", "kernels", "solids", "body", "surface", "court", "stands", "film")
     sources = [Path(__file__).with_name(f"{module}.py").read_bytes() for module in modules]
     return int(hashlib.sha256(b"".join(sources)).hexdigest()[:12], 16)
 

@@ -8,7 +8,7 @@
 LOOK_SIZE = 63
 
 BALD, SHORT, FLAT, AFRO, LONG, BUN = range(6)                          # hair styles
-PLAIN, SIDES, CHEST_BAND, PINSTRIPES, HALVES = range(5)                # jersey patterns
+PLAIN, SIDES, CHEST_BAND, PINSTRIPES, YOKE = range(5)                # jersey patterns
 
 # state (STATE_SIZE,): one person at one time, see motion.py. World metres, m/s and radians.
 (X, Y, HEADING, VX, VY, PHASE, CROUCH, LEAN, TWIST, HEAD_YAW, STANCE, RAISE_LEFT, RAISE_RIGHT, ABDUCT_LEFT,
@@ -36,7 +36,7 @@ LIGHT_DIRECTION, AMBIENT, DIFFUSE = 0, 3, 4
 LIGHT_SIZE = 5
 
 # arena (ARENA_SIZE,): colours (rgb 0..255) and numbers of one game's hall, see people.py.
-(WOOD, PAINT, APRON, LINE, ARC_TINT, FAN, STEP, WALL, SCORER) = range(0, 27, 3)
-BOARD = 27                                                             # eight board colours
-CROWD_DENSITY, CROWD_LIGHT, CROWD_SEED, BOARD_HEIGHT, FAN_SHARE, PANEL_WIDTH, GLOSS = range(51, 58)
-ARENA_SIZE = 58
+(WOOD, PAINT, APRON, LINE, ARC_TINT, FAN, STEP, WALL) = range(0, 24, 3)
+BOARD = 24                                                             # eight board colours
+CROWD_DENSITY, CROWD_LIGHT, CROWD_SEED, BOARD_HEIGHT, FAN_SHARE, PANEL_WIDTH, GLOSS = range(48, 55)
+ARENA_SIZE = 55

@@ -40,7 +40,7 @@ def trajectories(random, spec, *, roles, teams, duration):
     spread = np.array([24.0 + (5.0 - 24.0) * gather**0.7, 12.0 + (4.5 - 12.0) * gather])
     room = (np.array(COURT) - 2.0 - spread) / 2
     centre = np.array(COURT) / 2 + np.array([attack, 1.0]) * random.uniform([0.3, -0.6], [1.0, 0.6]) * room
-    drift = wander(random, 2, times, tau=(1.5, 4.0)) * np.array([[1.3], [0.4]]) * np.array([[1.0], [1.0]])
+    drift = wander(random, 2, times, tau=(1.5, 4.0)) * np.array([[1.3], [0.4]])
     play = centre[:, None] + drift                                      # (2, T)
 
     # Homes are stratified along x and y so that without gathering people stand apart.
@@ -89,8 +89,8 @@ def _states(random, spec, path, velocity, play, times):
     people, steps = path.shape[1:]
     speed = np.sqrt((velocity**2).sum(axis=0))                                                # (N, T)
     states = np.zeros((steps, people, at.STATE_SIZE))
-    signals = wander(random, 11 * people, times).reshape(11, people, steps)
-    turn, crouch, left_up, right_up, left_out, right_out, left_elbow, right_elbow, look, _, _ = signals
+    signals = wander(random, 9 * people, times).reshape(9, people, steps)
+    turn, crouch, left_up, right_up, left_out, right_out, left_elbow, right_elbow, look = signals
     # On average people face the play; the spread keeps fronts, backs and profiles all common.
     towards = np.arctan2(play[1, :1] - path[1, :, :1], play[0, :1] - path[0, :, :1])
     heading = towards + random.normal(0.0, 1.1, (people, 1)) + 1.6 * spec.viewpoint_change * turn
@@ -115,7 +115,7 @@ def _states(random, spec, path, velocity, play, times):
         at.ABDUCT_RIGHT: 0.13 + 0.5 * sigmoid(2.5 * (right_out - 0.9)),
         at.ELBOW_LEFT: 0.6 + 0.12 * habit[3] + 0.9 * running + 0.8 * sigmoid(2.0 * (left_elbow - 0.6)),
         at.ELBOW_RIGHT: 0.6 + 0.12 * habit[3] + 0.9 * running + 0.8 * sigmoid(2.0 * (right_elbow - 0.6)),
-        at.BOUNCE: 1.4 * np.ones_like(speed) * times + random.uniform(0, 1, (people, 1)),
+        at.BOUNCE: 1.4 * times + random.uniform(0, 1, (people, 1)),
     }
     for column, value in columns.items():
         states[..., column] = value.T

@@ -75,8 +75,7 @@ def game(random, spec):
                            (at.ARC_TINT, wood * random.uniform(0.86, 1.08)),
                            (at.FAN, kits[0]["trim" if home_light else "base"]),
                            (at.STEP, np.full(3, random.uniform(30, 62)) + random.normal(0, 4, 3)),
-                           (at.WALL, _colour(random.random(), 0.35, random.uniform(0.1, 0.25))),
-                           (at.SCORER, _colour(random.random(), 0.6, 0.5))):
+                           (at.WALL, _colour(random.random(), 0.35, random.uniform(0.1, 0.25)))):
         arena[column:column + 3] = np.clip(colour, 8, 245)
     for i in range(8):
         colour = _colour(random.random(), random.uniform(0.5, 0.95), random.uniform(0.35, 0.9))

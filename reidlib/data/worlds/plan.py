@@ -19,7 +19,7 @@ def generator(spec, split, purpose, *index):
     return np.random.Generator(np.random.PCG64(sequence))
 
 
-def place(spec: CourtsideSpec, split, person):
+def place(spec: CourtsideSpec, split: str, person: int) -> tuple[int, int]:
     """Shot and slot (0 .. people_per_shot-1) of a person (the label in file names).
 
     Raises ValueError when there is no such split or person.
@@ -32,7 +32,7 @@ def place(spec: CourtsideSpec, split, person):
     return divmod(index, spec.people_per_shot)
 
 
-def frames_kept(spec: CourtsideSpec, split):
+def frames_kept(spec: CourtsideSpec, split: str) -> list[np.ndarray]:
     """Frames of every identity of split, as a list of sorted int arrays.
 
     Frame 0 (the query) is always kept. Without imbalance, the (identity, frame) pairs with the largest random keys are
@@ -74,7 +74,7 @@ def _shares(spec, ids, total):
     return count
 
 
-def plan(spec: CourtsideSpec):
+def plan(spec: CourtsideSpec) -> pd.DataFrame:
     """Table of all images of a world, one row each, sorted by split (train, val, test), role, person, frame.
 
     Columns: path (str, relative to the world's root), split, role ("train", "query", "gallery"), person (label in the

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from reidlib.data.worlds import layout as at
-from reidlib.data.worlds.body import put
+from reidlib.data.worlds.solids import put
 
 _BOARD, _RIM, _RIM_HEIGHT, _RIM_RADIUS = 1.2, 1.575, 3.05, 0.225         # m from the end line; m
 _PAD, _WHITE, _ORANGE = -1.0, 0.0, 1.0                                    # SIDE of a prop: which colour, see surface.py

@@ -105,29 +105,29 @@ class CourtsideSpec:
         if value != 0 and not low <= value <= high:
             raise ValueError(f"{name}: wants 0 (every frame) or {low} to {high} images for these sizes, got {value}")
 
-    def ids(self, split):
+    def ids(self, split: str) -> int:
         """Number of identities in split ("train", "val" or "test")."""
         if split not in SPLITS:
             raise ValueError(f"split: {split!r} is none of {', '.join(SPLITS)}")
         return getattr(self, f"{split}_ids")
 
-    def images(self, split):
+    def images(self, split: str) -> int:
         """Number of images in split, queries included."""
         ids = self.ids(split)
         if split == "train":
             return self.train_images or ids * self.frames_per_sequence
         return ids + (getattr(self, f"{split}_gallery") or ids * (self.frames_per_sequence - 1))
 
-    def longest_sequence(self, split):
+    def longest_sequence(self, split: str) -> int:
         """Frames of the longest sequence that split may hold: three times the usual length under imbalance."""
         imbalanced = split == "train" and self.identity_imbalance > 0
         return self.frames_per_sequence * (3 if imbalanced else 1)
 
-    def to_json(self):
+    def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
 
     @property
-    def key(self):
+    def key(self) -> str:
         """First 16 hex digits of the sha256 of the canonical JSON."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]

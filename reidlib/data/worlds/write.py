@@ -25,7 +25,7 @@ from reidlib.data.worlds.spec import SPLITS, CourtsideSpec
 _TRUTH = ("path", "person", "true_person", "shot", "frame", "time", "visible", "heading", "x", "y")
 
 
-def write_courtside(spec: CourtsideSpec, root, *, progress=True, threads=2):
+def write_courtside(spec: CourtsideSpec, root: str | Path, *, progress: bool = True, threads: int = 2) -> Path:
     """Render the whole world of spec into the folder root, and return it as a Path.
 
     root/data_reid/reid_training/*.jpeg, root/data_reid/reid_{val,test}/{query,gallery}/*.jpeg, files named
@@ -101,19 +101,19 @@ def _write_shot(spec, root, rows, done):
     return results
 
 
-def encode(spec, image):
+def encode(spec: CourtsideSpec, image: np.ndarray) -> bytes:
     """JPEG bytes of an image as the world writes them."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="JPEG", quality=spec.jpeg_quality)
     return buffer.getvalue()
 
 
-def manifest_hash(digests):
+def manifest_hash(digests: dict[str, str]) -> str:
     """sha256 (hex) over the sorted lines "path sha256" of a dict path -> sha256."""
     return hashlib.sha256("".join(f"{path} {digests[path]}\n" for path in sorted(digests)).encode()).hexdigest()
 
 
-def hash_files(root):
+def hash_files(root: str | Path) -> str:
     """Manifest hash of a world on disk, from the bytes that lie there: all images and truth.csv."""
     root = Path(root)
     paths = itertools.chain((root / "data_reid").rglob("*.jpeg"), [root / "truth.csv"])
@@ -121,7 +121,7 @@ def hash_files(root):
                           for path in paths})
 
 
-def read_world(root):
+def read_world(root: str | Path) -> dict:
     """world.json of a complete world: dict with spec, counts, manifest_hash and more.
 
     Raises ValueError when root is no complete Courtside world: no world.json, or files are missing.
