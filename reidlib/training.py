@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 
 from reidlib.augment import Augmentation
 from reidlib.checkpoint import load_checkpoint, save_checkpoint
-from reidlib.data.sampling import epoch_batches
+from reidlib.data.sampling import epoch_batches, iterations_per_epoch
 from reidlib.losses import cross_entropy, triplet_loss
 from reidlib.models import set_frozen
 
@@ -135,12 +135,14 @@ def train(
     seed: int,
     names: Sequence[str] | None = None,
     checkpoint: Path | None = None,
+    advance: Callable[[int], None] | None = None,
     description: str = "training",
 ) -> list[dict[str, float]]:
     """Trains the model in place and returns its curve, one dict per epoch.
 
     images: (N, 3, H, W) uint8 on the model's device. labels: (N,) int64, 0 .. classes - 1. names: (N,) what to call an
     image in an error. checkpoint: a safetensors file, written at the end of each epoch and resumed from when present.
+    advance: called with the number of iterations done, in place of a bar of this run's own.
     Raises ValueError when the loss is not finite, naming the step and the batch's images.
     """
     device = images.device
@@ -151,47 +153,48 @@ def train(
     curve: list[dict[str, float]] = []
     if checkpoint is not None and checkpoint.exists():
         curve = load_checkpoint(checkpoint, model, optimizer)
-    per_epoch = max(1, images.shape[0] // (options.persons * options.images))
-    with tqdm(total=options.epochs * per_epoch, initial=len(curve) * per_epoch, desc=description, unit="it") as bar:
-        for epoch in range(len(curve), options.epochs):
-            started = time.perf_counter()
-            torch.manual_seed(_seed_of(seed, epoch))  # dropout and the like
-            generator = torch.Generator(device).manual_seed(_seed_of(seed, epoch))
-            batches = epoch_batches(labels.cpu(), options.persons, options.images, seed=seed, epoch=epoch)
-            sums = torch.zeros(2, device=device)
-            for step, batch in enumerate(batches):
-                iteration = epoch * per_epoch + step
-                rate = learning_rate(options, iteration, per_epoch)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                model.train()
-                set_frozen(model, iteration < options.freeze_epochs * per_epoch)
-                batch = batch.to(device)
-                pixels = augmentation.apply(images[batch], generator)
-                if device.type == "cuda":
-                    pixels = pixels.contiguous(memory_format=torch.channels_last)
-                classification, metric = batch_loss(model, pixels, labels[batch], options)
-                loss = classification + metric
-                if not torch.isfinite(loss):
-                    raise ValueError(_not_finite(epoch, iteration, batch, names, checkpoint))
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                sums += torch.stack((classification, metric)).detach()
-                bar.update()
-            classification, metric = (sums / len(batches)).tolist()
-            curve.append(
-                {
-                    "epoch": epoch + 1,
-                    "cross_entropy": classification,
-                    "triplet": metric,
-                    "learning_rate": rate,
-                    "seconds": time.perf_counter() - started,
-                }
-            )
-            bar.set_postfix(ce=f"{classification:.2f}", triplet=f"{metric:.2f}")
-            if checkpoint is not None and epoch + 1 < options.epochs:
-                save_checkpoint(checkpoint, model, optimizer, curve)
+    per_epoch = iterations_per_epoch(len(images), options.persons, options.images)
+    bar = tqdm(total=options.epochs * per_epoch, desc=description, unit="it", disable=advance is not None)
+    advance = advance or bar.update
+    advance(len(curve) * per_epoch)
+    for epoch in range(len(curve), options.epochs):
+        started = time.perf_counter()
+        torch.manual_seed(_seed_of(seed, epoch))  # dropout and the like
+        generator = torch.Generator(device).manual_seed(_seed_of(seed, epoch))
+        model.train()
+        sums = torch.zeros(2, device=device)
+        batches = epoch_batches(labels.cpu(), options.persons, options.images, seed=seed, epoch=epoch)
+        for step, batch in enumerate(batches):
+            iteration = epoch * per_epoch + step
+            rate = learning_rate(options, iteration, per_epoch)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            set_frozen(model, iteration < options.freeze_epochs * per_epoch)
+            batch = batch.to(device)
+            pixels = augmentation.apply(images[batch], generator)
+            if device.type == "cuda":
+                pixels = pixels.contiguous(memory_format=torch.channels_last)
+            losses = torch.stack(batch_loss(model, pixels, labels[batch], options))
+            if not torch.isfinite(losses).all():
+                raise ValueError(_not_finite(epoch, iteration, batch, names, checkpoint))
+            optimizer.zero_grad(set_to_none=True)
+            losses.sum().backward()
+            optimizer.step()
+            sums += losses.detach()
+            advance(1)
+        cross_entropy_mean, triplet_mean = (sums / len(batches)).tolist()
+        curve.append(
+            {
+                "epoch": epoch + 1,
+                "cross_entropy": cross_entropy_mean,
+                "triplet": triplet_mean,
+                "learning_rate": rate,
+                "seconds": round(time.perf_counter() - started, 3),
+            }
+        )
+        if checkpoint is not None and epoch + 1 < options.epochs:
+            save_checkpoint(checkpoint, model, optimizer, curve)
+    bar.close()
     return curve
 
 

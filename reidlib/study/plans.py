@@ -1,12 +1,17 @@
-"""What each chapter needs from the store: its recipes, its rankings, and whose features are published with it."""
+"""What each chapter needs from the store, and how it is computed: every core a run, one bar with the time left."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 
+import torch
 from tqdm.auto import tqdm
 
+from reidlib.data.sampling import iterations_per_epoch
 from reidlib.study.ranking import Ranking
 from reidlib.study.recipe import Recipe
 from reidlib.study.recipes import vtrm
@@ -22,11 +27,6 @@ class Need:
     rankings: tuple[Ranking, ...]
     publish_features: bool = False
 
-    @property
-    def cost(self) -> float:
-        """Training cost in arbitrary units: epochs times branches, for the time left."""
-        return self.recipe.training.epochs * (1 + len(self.recipe.model_options.get("parts", ())))
-
 
 def _mgn() -> list[Need]:
     plain_and_reranked = (Ranking(rerank=False), Ranking(rerank=True))
@@ -34,32 +34,106 @@ def _mgn() -> list[Need]:
 
 
 def _vtrm() -> list[Need]:
-    rankings = [*vtrm.table2("mean").values(), *vtrm.table2("min").values()]
-    on_plain = [Ranking(), *(Ranking(vtrm=True, window=w, reference=r) for w in (1, 2) for r in (False, True))]
-    return [Need(vtrm.six_times(), (*dict.fromkeys(rankings), *on_plain), publish_features=True)]
+    reranked = [*vtrm.table2("mean").values(), *vtrm.table2("min").values()]
+    return [Need(vtrm.six_times(), (*dict.fromkeys(reranked), *vtrm.on_plain().values()), publish_features=True)]
 
 
-CHAPTERS: dict[str, Callable[[], list[Need]]] = {"mgn": _mgn, "vtrm": _vtrm}
+def _worlds() -> list[Need]:
+    return []  # drawn from the spec
+
+
+CHAPTERS: dict[str, Callable[[], list[Need]]] = {"worlds": _worlds, "mgn": _mgn, "vtrm": _vtrm}
 
 
 def run(study: Study, chapters: list[str]) -> None:
-    """Computes everything that the chapters need and the store lacks, with the time left."""
-    jobs = [(need, seed) for seed in study.profile.seeds for chapter in chapters for need in CHAPTERS[chapter]()]
+    """Computes everything that the chapters need and the store lacks.
+
+    On the CPU each core trains one run on one thread: two runs of two threads each wait for each other, and one
+    thread's sums do not depend on the number of cores. A GPU takes one run after the other.
+    """
+    jobs = [
+        (need, seed)
+        for chapter in chapters
+        for need in CHAPTERS[chapter]()
+        for seed in study.profile.seeds
+        if _lacks(study, need, seed)
+    ]
+    if not jobs:
+        return
+    jobs.sort(key=lambda job: -_cost(study, job[0].recipe))  # long runs first, so that no core is idle at the end
+    total = sum(_cost(study, recipe) for recipe, _ in {_id(study, n, s): (n.recipe, s) for n, s in jobs}.values())
     form = "{desc}: {percentage:3.0f}% |{bar}| {elapsed} elapsed, {remaining} left"
-    with tqdm(total=sum(need.cost for need, _ in jobs), desc=study.profile.profile, bar_format=form) as bar:
-        for number, (need, seed) in enumerate(jobs, 1):
-            bar.set_description(f"run {number} of {len(jobs)} ({need.recipe.row}, seed {seed})")
-            for ranking in need.rankings:
-                study.evaluate(need.recipe, seed, ranking)
-            bar.update(need.cost)
+    workers = 1 if study.device.type == "cuda" else min(os.cpu_count() or 1, len(jobs))
+    context = multiprocessing.get_context("spawn")
+    done = context.Value("d", 0.0)
+    with (
+        tqdm(total=total, desc=f"{study.profile.profile}: {len(jobs)} runs", bar_format=form) as bar,
+        ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=(study, done)) as pool,
+    ):
+        waiting = {pool.submit(_compute, need, seed) for need, seed in jobs}
+        while waiting:
+            finished, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
+            bar.update(min(done.value, total) - bar.n)
+            for future in finished:
+                future.result()
+
+
+def _id(study: Study, need: Need, seed: int) -> str:
+    return study.train_key(need.recipe, seed)
+
+
+def _cost(study: Study, recipe: Recipe) -> float:
+    """Training cost in arbitrary units: iterations times branches."""
+    options = recipe.scaled(study.profile).training
+    images = len(study.data.dataset.rows("train"))
+    iterations = options.epochs * iterations_per_epoch(images, options.persons, options.images)
+    return iterations * _branches(recipe)
+
+
+def _branches(recipe: Recipe) -> int:
+    return 1 + len(recipe.model_options.get("parts", ()))
+
+
+def _lacks(study: Study, need: Need, seed: int) -> bool:
+    if need.publish_features:
+        key = study.features_key(need.recipe, seed, "val")
+        if study.store.find("features", key, needs="features.safetensors") is None:
+            return True
+    return any(
+        study.store.find("evaluate", study.evaluate_key(need.recipe, seed, ranking)) is None
+        for ranking in need.rankings
+    )
+
+
+_worker: dict = {}
+
+
+def _begin_worker(study: Study, done) -> None:
+    torch.set_num_threads(1 if study.device.type == "cpu" else torch.get_num_threads())
+    _worker.update(study=study, done=done)
+
+
+def _compute(need: Need, seed: int) -> None:
+    study, done = _worker["study"], _worker["done"]
+    branches = _branches(need.recipe)
+
+    def advance(iterations: int) -> None:
+        with done.get_lock():
+            done.value += iterations * branches
+
+    study.advance = advance
+    for ranking in need.rankings:
+        study.evaluate(need.recipe, seed, ranking)
 
 
 def entries(study: Study, chapters: list[str]) -> Iterator[tuple[Entry, bool]]:
-    """(entry, whether its features are published) for every record behind the chapters; all are in the store."""
+    """(entry, whether its features are published) for every record behind the chapters, after `run`."""
     for chapter in chapters:
         for need in CHAPTERS[chapter]():
             for seed in study.profile.seeds:
                 for ranking in need.rankings:
                     yield study.evaluate(need.recipe, seed, ranking), False
-                yield study.features(need.recipe, seed), need.publish_features
-                yield study.train(need.recipe, seed), False
+                file = "features.safetensors" if need.publish_features else None
+                key = study.features_key(need.recipe, seed, "val")
+                yield study.store.find("features", key, needs=file), need.publish_features
+                yield study.find_training(need.recipe, seed), False

@@ -7,6 +7,7 @@ evaluate  (features, ranking)                      -> mAP, CMC, mINP, the averag
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +39,7 @@ class Study:
     profile: Profile
     store: Store
     dataset: Dataset | None = None  # in place of the profile's own
+    advance: Callable[[int], None] | None = None  # told of every training iteration, in place of a bar
     galleries: dict[str, Gallery] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -58,6 +60,9 @@ class Study:
     def features_key(self, recipe: Recipe, seed: int, split: str) -> str:
         return key_of("features", VERSIONS["features"], {"split": split}, [self.train_key(recipe, seed)])
 
+    def evaluate_key(self, recipe: Recipe, seed: int, ranking: Ranking, split: str = "val") -> str:
+        return key_of("evaluate", VERSIONS["evaluate"], asdict(ranking), [self.features_key(recipe, seed, split)])
+
     def train(self, recipe: Recipe, seed: int) -> Entry:
         """The run of a recipe (as the report has it) at the profile's scale, with one seed; its weights at hand."""
 
@@ -76,6 +81,7 @@ class Study:
                 seed=seed,
                 names=rows["path"].tolist(),
                 checkpoint=work / "checkpoint.safetensors",
+                advance=self.advance,
                 description=f"{recipe.row}, seed {seed}",
             )
             save_tensors(folder / "weights.safetensors", dict(model.state_dict()), {"classes": len(labels)})
@@ -129,17 +135,15 @@ class Study:
     def evaluate(self, recipe: Recipe, seed: int, ranking: Ranking, split: str = "val") -> Entry:
         """The metrics of one run under one ranking; no files, all in the record."""
         parent = self.features_key(recipe, seed, split)
-        config = asdict(ranking)
 
         def compute(folder: Path, work: Path) -> dict[str, Any]:
             gallery = self.gallery(recipe, seed, split)
             watch = Stopwatch(torch.device("cpu"))
             metrics = score(gallery, ranking)
-            record_config = config | {"split": split, "seed": seed, "parents": [parent]}
-            return self._record("evaluate", record_config, watch) | {"row": recipe.row, "metrics": metrics}
+            config = asdict(ranking) | {"split": split, "seed": seed, "parents": [parent]}
+            return self._record("evaluate", config, watch) | {"row": recipe.row, "metrics": metrics}
 
-        key = key_of("evaluate", VERSIONS["evaluate"], config, [parent])
-        return self.store.get("evaluate", key, compute)
+        return self.store.get("evaluate", self.evaluate_key(recipe, seed, ranking, split), compute)
 
     def _train_config(self, recipe: Recipe, seed: int) -> dict[str, Any]:
         scaled = asdict(recipe.scaled(self.profile))

@@ -54,7 +54,7 @@ def mgn(parts: tuple[int, ...] = (1, 2, 3), schedule: str = "executed") -> Recip
             warmup_epochs=2000 / ITERATIONS_PER_EPOCH,
             warmup_factor=0.1,  # FastReID's bagtricks; the report is silent
             freeze_epochs=1000 / ITERATIONS_PER_EPOCH,
-            # The report's numbers came out of FastReID, which acts on the milestones late; "written" is the text's reading.
+            # The report's numbers came out of FastReID, which acts on the milestones late; "written" is the text.
             schedule=schedule,
             label_smoothing=0.1,  # FastReID's default for cross-entropy; the report says "cross-entropy loss"
             triplet_margin=0.3,  # FastReID's bagtricks; the report says "triplet loss"
@@ -91,6 +91,16 @@ def table2(aggregate: str = "mean") -> dict[str, Ranking]:
             name = f"Local-{window}" + (" w. ref" if reference else "")
             rows[name] = Ranking(rerank=True, vtrm=True, window=window, reference=reference, aggregate=aggregate)
     return rows | {"Global": Ranking(rerank=True, vtrm=True, window=None, aggregate=aggregate)}
+
+
+def on_plain() -> dict[str, Ranking]:
+    """The walk on plain distances, for windows of 1 and 2; the report shows re-ranked ones alone."""
+    rows = {"Baseline": Ranking()}
+    for window in (1, 2):
+        for reference in (False, True):
+            name = f"Local-{window}" + (" w. ref" if reference else "")
+            rows[name] = Ranking(vtrm=True, window=window, reference=reference)
+    return rows
 
 
 def table2_reported() -> dict[str, float]:

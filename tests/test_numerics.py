@@ -1,0 +1,68 @@
+"""Pinned numbers: a change here means that a stage's VERSION in reidlib/study/runner.py has to be raised."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from reidlib import models
+from reidlib.augment import Augmentation
+from reidlib.features import extract
+from reidlib.study.ranking import Gallery, Ranking, score
+from reidlib.study.runner import VERSIONS
+from reidlib.training import TrainingOptions, train
+
+TRAINED = {1: PINNED_TRAIN}
+FEATURES = {1: PINNED_FEATURES}
+EVALUATED = {1: PINNED_EVALUATE}
+
+
+def images() -> tuple[torch.Tensor, torch.Tensor]:
+    """40 noisy pictures of 10 colours, from a generator of their own."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(10).repeat_interleave(4)
+    colours = torch.randint(0, 200, (10, 3, 1, 1), generator=generator)
+    noise = torch.randint(0, 55, (40, 3, 48, 32), generator=generator)
+    return (colours[labels] + noise).to(torch.uint8), labels
+
+
+def trained() -> tuple[torch.nn.Module, list[dict[str, float]]]:
+    """20 steps on the CPU: 4 epochs of 5."""
+    torch.manual_seed(5)
+    model = models.build("mgn", num_classes=10, backbone="resnet18_ibn", width=0.125, parts=(1, 2), part_dim=8)
+    options = TrainingOptions(
+        epochs=4, persons=4, images=2, learning_rate=1e-3, warmup_epochs=1.0, freeze_epochs=0.4, milestones=(3.0,)
+    )
+    augmentation = Augmentation(flip=0.5, pad=2, erasing=0.5)
+    return model, train(model, *images(), augmentation=augmentation, options=options, seed=7)
+
+
+def test_training_and_features():
+    model, curve = trained()
+    losses = [value for point in curve for value in (point["cross_entropy"], point["triplet"])]
+    assert losses == pytest.approx(TRAINED[VERSIONS["train"]], rel=2e-3)
+    features = extract(model, images()[0]).float()
+    assert features.norm(dim=1)[:4].tolist() == pytest.approx(FEATURES[VERSIONS["features"]], rel=2e-2)
+
+
+def test_evaluation():
+    generator = torch.Generator().manual_seed(1)
+    centres = torch.randn(6, 16, generator=generator)
+    tensors = {
+        "query": centres + 0.9 * torch.randn(6, 16, generator=generator),
+        "gallery": centres.repeat_interleave(5, dim=0) + 0.9 * torch.randn(30, 16, generator=generator),
+    }
+    for role, count in (("query", 1), ("gallery", 5)):
+        tensors[f"{role}_person"] = torch.arange(6).repeat_interleave(count)
+        tensors[f"{role}_camera"] = torch.full((6 * count,), int(role == "gallery"))
+        tensors[f"{role}_sequence"] = tensors[f"{role}_person"]
+        tensors[f"{role}_frame"] = torch.arange(count).repeat(6)
+    gallery = Gallery.of(tensors)
+    rankings = [
+        Ranking(),
+        Ranking(rerank=True, k1=6, k2=3),
+        Ranking(vtrm=True, window=2),
+        Ranking(rerank=True, k1=6, k2=3, vtrm=True, window=None, aggregate="min"),
+    ]
+    found = [score(gallery, ranking)["mAP"] for ranking in rankings]
+    assert found == pytest.approx(EVALUATED[VERSIONS["evaluate"]], rel=1e-5)
