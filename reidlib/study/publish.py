@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
+
 from reidlib.study import plans
 from reidlib.study.chapter import open_study
 from reidlib.study.profile import PARAMS, load_profile
@@ -47,6 +49,11 @@ def execute(chapter: str, profile_name: str, book: Path) -> None:
     command += ["-f", str(parameters), "--request-save-on-cell-execute", "--progress-bar"]
     environment = os.environ | {"REID_RECORDS": str(book / "records")}
     subprocess.run(command, check=True, cwd=ROOT, env=environment)
+    notebook = nbformat.read(target, as_version=4)
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"].append("hide-input")  # folded on the page, as the cell that it overrides
+    nbformat.write(notebook, target)
 
 
 def build(book: Path) -> Path:

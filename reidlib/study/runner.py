@@ -75,7 +75,7 @@ class Study:
             curve = train(
                 model,
                 self.data.images("train", scaled.height, scaled.width, self.device),
-                torch.from_numpy(persons),
+                torch.tensor(persons),
                 augmentation=scaled.augmentation,
                 options=scaled.training,
                 seed=seed,
@@ -113,10 +113,10 @@ class Study:
             tensors, rows = {}, self.data.dataset.rows(split).reset_index(drop=True)
             for role in ("query", "gallery"):
                 part = rows[rows["role"] == role]
-                tensors[role] = features[torch.from_numpy(part.index.to_numpy())]
-                tensors |= {f"{role}_{name}": torch.from_numpy(part[name].to_numpy()) for name in LABELS}
+                tensors[role] = features[torch.tensor(part.index.to_numpy())]
+                tensors |= {f"{role}_{name}": torch.tensor(part[name].to_numpy()) for name in LABELS}
                 if "visible" in part:
-                    tensors[f"{role}_visible"] = torch.from_numpy(part["visible"].to_numpy()).float()
+                    tensors[f"{role}_visible"] = torch.tensor(part["visible"].to_numpy()).float()
             save_tensors(folder / "features.safetensors", tensors)
             config = {"split": split, "seed": seed, "parents": [run.key]}
             return self._record("features", config, watch) | {"row": recipe.row, "dimension": features.shape[1]}

@@ -131,7 +131,7 @@ def records(*results: Result) -> str:
 
 def markdown(caption: str, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A MyST table with a caption and a label: numbered, and known to {numref} on every page."""
-    lines = [f"````{{table}} {caption}", f":name: {name}", "", "| " + " | ".join(header) + " |"]
+    lines = [f"~~~~{{table}} {caption}", f":name: {name}", "", "| " + " | ".join(header) + " |"]
     lines.append("|" + "|".join(":--" if i == 0 else "--:" for i in range(len(header))) + "|")
     lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([*lines, "````"])
+    return "\n".join([*lines, "~~~~"])

@@ -60,7 +60,7 @@ def test_steps_compare_with_the_row_before():
 
 def test_markdown_table_is_numbered_and_rectangular():
     text = tables.markdown("A caption", "tab-x", ["a", "b"], [["1", "2"]])
-    assert text.startswith("````{table} A caption\n:name: tab-x\n")
+    assert text.startswith("~~~~{table} A caption\n:name: tab-x\n")
     assert {line.count("|") for line in text.splitlines() if line.startswith("|")} == {3}
 
 

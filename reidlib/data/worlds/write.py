@@ -14,7 +14,7 @@ import numba
 import numpy as np
 import PIL
 from PIL import Image
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from reidlib.data.worlds import layout as at
 from reidlib.data.worlds.courtside import compute_shot, render_image
