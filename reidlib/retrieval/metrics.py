@@ -135,7 +135,7 @@ def _groups(query: Labels, gallery: Labels, protocol: str) -> tuple[np.ndarray, 
 
 
 def _room(groups: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the true matches of each query begin (m,), zeros for their ranks (as many as there can be) and found (m,)."""
+    """Where the true matches of each query begin (m,), and zeros: for their ranks and for how many there are (m,)."""
     _, _, low, high, _, _ = groups
     end = np.cumsum(high - low)
     return end - (high - low), np.zeros(end[-1], np.int64), np.zeros(len(low), np.int64)

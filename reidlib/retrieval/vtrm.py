@@ -12,7 +12,9 @@ from torch import Tensor
 
 from reidlib.retrieval import _check
 from reidlib.retrieval._nearest import nearest
+from reidlib.retrieval._prefetch import ask_for
 
+_PIECE = 256  # distances handled at a time: they stay in the first-level cache
 _LISTED = 128  # neighbours of each image that are sorted beforehand
 
 
@@ -47,6 +49,8 @@ def mine(
     query_gallery = _check.distances(query_gallery, "query_gallery")
     m, n = query_gallery.shape
     gallery_gallery = _check.distances(gallery_gallery, "gallery_gallery", (n, n))
+    both = np.promote_types(query_gallery.dtype, gallery_gallery.dtype)
+    query_gallery, gallery_gallery = query_gallery.astype(both, copy=False), gallery_gallery.astype(both, copy=False)
     window = n if window is None else min(n, _check.at_least(window, 1, "window"))
     depth = n if depth is None else min(n, _check.at_least(depth, 0, "depth"))
     _check.one_of(aggregate, ("mean", "min"), "aggregate")
@@ -144,28 +148,39 @@ def _drop_taken(left, count, taken):
 
 @njit(cache=True, parallel=True)
 def _walk_rows(query_gallery, gallery_gallery, window, reference, smallest, depth, anchor):
-    """Walk by the sum over the members (the mean times their number), or by the smallest over all of them (Global)."""
+    """Walk by the sum over the members (the mean times their number), or by the smallest over all of them (Global).
+
+    Every step reads a row that is nowhere near the processor, and which one is known only then. So two queries walk in
+    turn, and while one uses its row the other's is on its way.
+    """
     m, n = query_gallery.shape
     ranking = np.empty((m, n), np.int64)
-    for i in prange(m):
-        score = np.zeros(n, np.float64)  # of every image to the window, infinite once taken
-        if smallest:
-            score += query_gallery[i]
-        else:
-            _add(score, query_gallery[i], anchor, 1.0)
+    size = gallery_gallery.itemsize
+    for pair in prange((m + 1) // 2):
+        walkers = min(2, m - 2 * pair)
+        # of every image to the window: so far to no member, and infinite once taken
+        score = np.full((walkers, n), np.finfo(np.float64).max if smallest else 0.0)
+        newest = np.zeros(walkers, np.int64)  # the image that each walker chose last
         for step in range(depth):
-            chosen = _smallest(score)
-            ranking[i, step] = chosen
-            score[chosen] = np.inf
-            if smallest:
-                _lower(score, gallery_gallery[chosen])
-                continue
-            _add(score, gallery_gallery[chosen], anchor, 1.0)
-            leaving = step + 1 - window  # position in the sequence: 0 is the query
-            if leaving > 0:
-                _add(score, gallery_gallery[ranking[i, leaving - 1]], anchor, -1.0)
-            elif leaving == 0 and not reference:
-                _add(score, query_gallery[i], anchor, -1.0)
+            for walker in range(walkers):
+                i = 2 * pair + walker
+                leaving = step - window  # position in the sequence of the member that drops out; 0 is the query
+                drops = not smallest and (leaving > 0 or leaving == 0 and not reference)
+                row = query_gallery[i] if step == 0 else gallery_gallery[newest[walker]]
+                old = query_gallery[i] if leaving <= 0 else gallery_gallery[ranking[i, leaving - 1]]
+                coming = gallery_gallery.ctypes.data + newest[walkers - 1 - walker] * n * size
+                for start in range(0, n, _PIECE):
+                    part = slice(start, start + _PIECE)
+                    ask_for(coming + start * size, _PIECE * size)
+                    if smallest:
+                        _lower(score[walker, part], row[part])
+                    else:
+                        _add(score[walker, part], row[part], anchor, 1.0)
+                    if drops:
+                        _add(score[walker, part], old[part], anchor, -1.0)
+                chosen = _smallest(score[walker])
+                score[walker, chosen] = np.inf
+                ranking[i, step] = newest[walker] = chosen
     return ranking
 
 
