@@ -6,6 +6,7 @@ rows that are returned are needed: every set below is a row of a sparse matrix, 
 m queries, n gallery images, N = m + n with the queries first, D feature size.
 """
 
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -102,7 +103,7 @@ class _Options:
     def __post_init__(self):
         _check.at_least(self.k1, 1, "k1")
         _check.at_least(self.k2, 1, "k2")
-        if not 0 <= self.lambda_value <= 1:
+        if not isinstance(self.lambda_value, numbers.Real) or not 0 <= self.lambda_value <= 1:
             raise ValueError(f"lambda_value: wants a number in [0, 1], got {self.lambda_value!r}")
         _check.one_of(self.rows, ("query", "all"), "rows")
 
@@ -115,11 +116,14 @@ def _neighbours_of_features(x: Tensor, m: int, plain: list[np.ndarray], depth: i
     """Nearest images (N, depth) and largest distance (N,) of every row of x (N, D); fills plain with the rows it wants.
 
     Inner products by numpy on the CPU and in float64 on a GPU: both ignore torch's TF32, bf16 and autocast settings.
+    They are taken from the mean, for a common offset would only cost digits.
     """
     count, size = x.shape
     features = x.cpu().numpy()
+    x = x - x.mean(dim=0)
+    centred = x.cpu().numpy()
     norms = x.double().square().sum(1).float().cpu().numpy()
-    slack = (size + 8) * 2.0**-24  # worst case of a float32 sum of `size` products
+    slack = (size + 16) * 2.0**-24  # worst case of a float32 sum of `size` products, and of subtracting the mean
     rank, largest = np.empty((count, depth), np.int32), np.empty(count, np.float32)
     on_device = x.double() if x.is_cuda else None
     step = min(count, max(1, _BLOCK // count))
@@ -128,7 +132,7 @@ def _neighbours_of_features(x: Tensor, m: int, plain: list[np.ndarray], depth: i
         rows = slice(start, min(start + step, count))
         block = room[: rows.stop - start]
         if on_device is None:
-            np.matmul(features[rows], features.T, out=block)
+            np.matmul(centred[rows], centred.T, out=block)
         else:
             block[:] = (on_device[rows] @ on_device.T).float().cpu().numpy()
         rank[rows], largest[rows] = nearest_features(block, norms, features, start, depth, slack)

@@ -25,6 +25,7 @@ class Stopwatch:
         self.device = device
         self.begin = datetime.now(UTC)
         self.clock = time.perf_counter()
+        source()  # now: the files may be edited while a run goes on
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
 

@@ -83,8 +83,8 @@ def calibration_table(name: str) -> str:
     ]
     caption = (
         f"Calibration: mAP of plain MGN on validation, in the order tried; world seed {record['seeds']['world']}, "
-        f"training seed {record['seeds']['training']}. Knobs not named are at their defaults. Chosen, by the smallest "
-        f"sum of both differences to the target: {_knobs(record['chosen'])}."
+        f"training seed {record['seeds']['training']}. Knobs not named: {_knobs(record['start'])}. Chosen, by the "
+        f"smallest sum of both differences to the target: {_knobs(record['chosen'])}."
     )
     return markdown(caption, name, ["knobs", "mAP", "mAP re-ranked"], rows)
 
