@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 
-import torch
 from tqdm import tqdm
 
 from reidlib.data.sampling import iterations_per_epoch
@@ -109,7 +108,7 @@ _worker: dict = {}
 
 
 def _begin_worker(study: Study, done) -> None:
-    torch.set_num_threads(1 if study.device.type == "cpu" else torch.get_num_threads())
+    study.threads = 1 if study.device.type == "cpu" else study.threads
     _worker.update(study=study, done=done)
 
 

@@ -40,6 +40,7 @@ class Study:
     store: Store
     dataset: Dataset | None = None  # in place of the profile's own
     advance: Callable[[int], None] | None = None  # told of every training iteration, in place of a bar
+    threads: int = field(default_factory=torch.get_num_threads)  # of a CPU run; its last bits depend on it
     galleries: dict[str, Gallery] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -67,6 +68,7 @@ class Study:
         """The run of a recipe (as the report has it) at the profile's scale, with one seed; its weights at hand."""
 
         def compute(folder: Path, work: Path) -> dict[str, Any]:
+            torch.set_num_threads(self.threads)  # numba's OpenMP layer changes it for the whole process
             watch = Stopwatch(self.device)
             scaled = recipe.scaled(self.profile)
             rows = self.data.dataset.rows("train")
@@ -104,6 +106,7 @@ class Study:
 
         def compute(folder: Path, work: Path) -> dict[str, Any]:
             run = self.train(recipe, seed)
+            torch.set_num_threads(self.threads)
             watch = Stopwatch(self.device)
             scaled = recipe.scaled(self.profile)
             model = self._model(scaled, run.record["classes"], seed)
