@@ -6,7 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tqdm import tqdm
 
@@ -50,17 +50,10 @@ def run(study: Study, chapters: list[str]) -> None:
     On the CPU each core trains one run on one thread: two runs of two threads each wait for each other, and one
     thread's sums do not depend on the number of cores. A GPU takes one run after the other.
     """
-    jobs = [
-        (need, seed)
-        for chapter in chapters
-        for need in CHAPTERS[chapter]()
-        for seed in study.profile.seeds
-        if _lacks(study, need, seed)
-    ]
+    jobs = _jobs(study, chapters)
     if not jobs:
         return
-    jobs.sort(key=lambda job: -_cost(study, job[0].recipe))  # long runs first, so that no core is idle at the end
-    total = sum(_cost(study, recipe) for recipe, _ in {_id(study, n, s): (n.recipe, s) for n, s in jobs}.values())
+    total = sum(_cost(study, need.recipe) for need, _ in jobs)
     form = "{desc}: {percentage:3.0f}% |{bar}| {elapsed} elapsed, {remaining} left"
     workers = 1 if study.device.type == "cuda" else min(os.cpu_count() or 1, len(jobs))
     context = multiprocessing.get_context("spawn")
@@ -77,8 +70,17 @@ def run(study: Study, chapters: list[str]) -> None:
                 future.result()
 
 
-def _id(study: Study, need: Need, seed: int) -> str:
-    return study.train_key(need.recipe, seed)
+def _jobs(study: Study, chapters: list[str]) -> list[tuple[Need, int]]:
+    """One job a training run that lacks something, the rankings of all chapters together; long runs first."""
+    jobs: dict[str, tuple[Need, int]] = {}
+    for chapter in chapters:
+        for need in CHAPTERS[chapter]():
+            for seed in study.profile.seeds:
+                if _lacks(study, need, seed):
+                    key = study.train_key(need.recipe, seed)
+                    before = jobs[key][0].rankings if key in jobs else ()
+                    jobs[key] = replace(need, rankings=tuple(dict.fromkeys(before + need.rankings))), seed
+    return sorted(jobs.values(), key=lambda job: -_cost(study, job[0].recipe))  # no core is idle at the end
 
 
 def _cost(study: Study, recipe: Recipe) -> float:
