@@ -177,7 +177,7 @@ def _count_nearer(distances, kept, order, low, high, query_camera, gallery_camer
     """Write the true matches of query i to ranks and tied_precision from room[i] on, their number to found[i].
 
     ranks are ascending. tied_precision, in any order: the share of true matches up to the end of a match's group of
-    equal distances.
+    equal distances; of use where no image is taken out by its camera.
     """
     for i in prange(distances.shape[0]):
         row = distances[i]
@@ -196,7 +196,6 @@ def _count_nearer(distances, kept, order, low, high, query_camera, gallery_camer
             for g in same:
                 if gallery_camera[g] == query_camera[i]:  # counted above, but not in this query's ranking
                     rank -= row[g] < row[j] or (row[g] == row[j] and g < j)
-                    upto -= row[g] <= row[j]
                 else:
                     hits += row[g] <= row[j]
             ranks[room[i] + found[i]] = rank
