@@ -96,6 +96,12 @@ def test_query_rows_alone_are_the_first_rows_of_all():
     np.testing.assert_array_equal(alone, query_gallery)
 
 
+def test_an_image_is_at_distance_0_from_itself():
+    x = people(60, 32)
+    _, gallery_gallery = rerank.k_reciprocal(x[:5], x[5:], lambda_value=1, rows="all")
+    assert (gallery_gallery.diagonal() == 0).all()
+
+
 def test_distances_are_used_as_they_are_given_even_asymmetric_ones():
     rng = np.random.default_rng(0)
     m, n = 6, 40

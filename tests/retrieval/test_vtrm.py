@@ -162,14 +162,23 @@ def test_one_member_has_one_distance():
     np.testing.assert_array_equal(vtrm.mine(*parts, aggregate="min"), vtrm.mine(*parts, aggregate="mean"))
 
 
-def test_sliding_sums_do_not_drift():
-    """After 1 the window holds values near 1e-7: what 1 left behind must be nothing at all."""
+@pytest.mark.parametrize("window", [2, 7, 40])
+def test_what_left_the_window_leaves_nothing_behind(window):
+    """Once all members are equally far from everything left, only the index decides. Rounded sums would remember."""
+    n = 3 * window + 60
     rng = np.random.default_rng(0)
-    n = 60
-    parts = rng.random((1, n)).astype(np.float32), (1e-7 * rng.random((n, n))).astype(np.float32)
-    parts[1][::2] += 1
-    for walk in ({"window": 2}, {"window": 7}, {"window": 3, "reference": True}):
-        np.testing.assert_array_equal(vtrm.mine(*parts, **walk), oracles.mine(*parts, **walk))
+    query_gallery, gallery_gallery = 0.5 + 0.5 * rng.random((1, n)), np.full((n, n), 0.7)
+    first = vtrm.mine(query_gallery, gallery_gallery, window=window, depth=1)[0, 0]
+    gallery_gallery[first] = 0.5 + 0.5 * rng.random(n)
+    walk = vtrm.mine(query_gallery, gallery_gallery, window=window)[0]
+    assert (walk[window + 1 :].diff() > 0).all()
+    assert not (walk[1:].diff() > 0).all()
+
+
+def test_both_zeros_are_equal():
+    query_gallery = np.array([[0.0, -0.0, 0.0, -0.0]])
+    for walk in WALKS:
+        assert vtrm.mine(query_gallery, -np.zeros((4, 4)), **walk).tolist() == [[0, 1, 2, 3]]
 
 
 def test_single_and_double_precision_may_be_mixed():
