@@ -8,6 +8,7 @@ m queries, n gallery images, N = m + n with the queries first, D feature size.
 
 import numbers
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,32 +116,40 @@ class _Options:
 def _neighbours_of_features(x: Tensor, m: int, plain: list[np.ndarray], depth: int) -> tuple[np.ndarray, np.ndarray]:
     """Nearest images (N, depth) and largest distance (N,) of every row of x (N, D); fills plain with the rows it wants.
 
-    Inner products by numpy on the CPU and in float64 on a GPU: both ignore torch's TF32, bf16 and autocast settings.
-    They are taken from the mean, for a common offset would only cost digits.
+    Inner products are taken from the mean, for a common offset would only cost digits.
     """
     count, size = x.shape
     features = x.cpu().numpy()
     x = x - x.mean(dim=0)
-    centred = x.cpu().numpy()
     norms = x.double().square().sum(1).float().cpu().numpy()
     slack = (size + 16) * 2.0**-24  # worst case of a float32 sum of `size` products, and of subtracting the mean
     rank, largest = np.empty((count, depth), np.int32), np.empty(count, np.float32)
-    on_device = x.double() if x.is_cuda else None
     step = min(count, max(1, _BLOCK // count))
-    room = np.empty((step, count), np.float32)  # one block after the other, in the same memory
+    if x.is_cuda:
+        x = x.double()  # cheap there, and TF32 settings do not touch it
+    room = x.new_empty(step, count)  # one block after the other, in the same memory
     for start in range(0, count, step):
         rows = slice(start, min(start + step, count))
-        block = room[: rows.stop - start]
-        if on_device is None:
-            np.matmul(centred[rows], centred.T, out=block)
-        else:
-            block[:] = (on_device[rows] @ on_device.T).float().cpu().numpy()
+        with _full_precision(x.device):
+            block = torch.mm(x[rows], x.T, out=room[: rows.stop - start]).float().cpu().numpy()
         rank[rows], largest[rows] = nearest_features(block, norms, features, start, depth, slack)
         for part, first in zip(plain, (0, m), strict=False):
             low, high = max(rows.start, first), min(rows.stop, first + len(part))
             if low < high:
                 part[low - first : high - first] = block[low - start : high - start, m:]
     return rank, largest
+
+
+@contextmanager
+def _full_precision(device: torch.device):
+    """Float32 products in float32 on the CPU: no autocast, and no oneDNN, which training may have set to bf16."""
+    before = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = False
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.backends.mkldnn.enabled = before
 
 
 def _neighbours_of_distances(query_query, query_gallery, gallery_gallery, depth: int) -> tuple[np.ndarray, np.ndarray]:
