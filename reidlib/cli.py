@@ -6,15 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from reidlib.study.profile import load_profile
-
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; a ValueError becomes one sentence on stderr and exit status 2."""
+    """Runs one command; bad input and what the system refuses become one sentence on stderr and exit status 2."""
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"reid {options.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -29,7 +27,6 @@ def _parser() -> argparse.ArgumentParser:
 
     study = commands.add_parser("study", help="train, execute the chapters, build the book")
     study.add_argument("--profile", default="quick", help="name in params/ or a .yaml file (default: quick)")
-    study.add_argument("--chapters", help="comma-separated (default: all)")
     study.add_argument("--publish", action="store_true", help="into book/ itself instead of a copy in _build/")
     study.set_defaults(run=_study)
 
@@ -43,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=int, default=60, help="(default: 60)")
     train.add_argument("--seed", type=int, default=0, help="(default: 0)")
     train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    train.add_argument("--allow-single", action="store_true", help="accept training persons with one image")
     train.set_defaults(run=_train)
 
     world = commands.add_parser("world", help="render the Courtside world to a folder, in SynergyReID's layout")
@@ -54,18 +52,16 @@ def _parser() -> argparse.ArgumentParser:
     store = commands.add_parser("store", help="list runs, or copy their records to and from another folder")
     store.add_argument("action", choices=("list", "export", "import"))
     store.add_argument("--folder", type=Path, help="what to export to or import from")
-    store.add_argument("--profile", default=None, help="only this profile's runs (default: all)")
+    store.add_argument("--profile", default=None, help="only runs recorded under this profile's name (default: all)")
     store.add_argument("--weights", action="store_true", help="with the weights, not only records and features")
     store.set_defaults(run=_store)
     return parser
 
 
 def _study(options: argparse.Namespace) -> None:
-    from reidlib.study.provenance import ROOT
     from reidlib.study.publish import study_book
 
-    chapters = options.chapters.split(",") if options.chapters else None
-    study_book(options.profile, ROOT / "book" if options.publish else None, chapters)
+    study_book(options.profile, publish=options.publish)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -79,11 +75,13 @@ def _train(options: argparse.Namespace) -> None:
         epochs=options.epochs,
         seed=options.seed,
         device=options.device,
+        allow_single=options.allow_single,
     )
     metrics = record["metrics"]
+    queries = sum(value is not None for value in metrics["average_precision"])
     print(
         f"mAP {100 * metrics['mAP']:.1f}, CMC-1 {100 * metrics['cmc1']:.1f}, CMC-5 {100 * metrics['cmc5']:.1f}, "
-        f"mINP {100 * metrics['mINP']:.1f} on {len(metrics['average_precision'])} queries; record {record['key'][:12]}"
+        f"mINP {100 * metrics['mINP']:.1f} on {queries} queries; record {record['key'][:12]}"
     )
 
 
@@ -97,10 +95,8 @@ def _world(options: argparse.Namespace) -> None:
 
 def _store(options: argparse.Namespace) -> None:
     from reidlib.data.paths import data_home
-    from reidlib.study.store import Store, all_entries
+    from reidlib.study.store import all_entries, copy_entries
 
-    if options.profile:
-        options.profile = load_profile(options.profile).profile
     own = data_home() / "store"
     if options.action != "list" and options.folder is None:
         raise ValueError(f"--folder: {options.action} wants a folder")
@@ -113,7 +109,7 @@ def _store(options: argparse.Namespace) -> None:
         return
     files = ["features.safetensors"] + (["weights.safetensors"] if options.weights else [])
     target = own if options.action == "import" else options.folder
-    size = Store(own).export(entries, target, files=files)
+    size = copy_entries(entries, target, files=files)
     print(f"{len(entries)} records, {size / 2**20:.1f} MiB, {options.action}ed")
 
 

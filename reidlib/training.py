@@ -205,10 +205,8 @@ def _seed_of(seed: int, epoch: int) -> int:
 
 def _not_finite(epoch: int, iteration: int, batch: Tensor, names: Sequence[str] | None, checkpoint: Path | None) -> str:
     shown = [names[i] if names is not None else str(i) for i in batch[:4].tolist()]
-    kept = (
-        f"the checkpoint of the epoch before is kept in {checkpoint}" if checkpoint else "no checkpoint was asked for"
-    )
+    kept = f"; the epoch before is kept in {checkpoint}" if checkpoint and checkpoint.exists() else ""
     return (
         f"loss: not finite in epoch {epoch + 1}, iteration {iteration}, batch of {len(batch)} images beginning with "
-        f"{', '.join(shown)}; {kept}; lower the learning rate or use precision fp32"
+        f"{', '.join(shown)}{kept}; look at these images, or train with a lower learning rate"
     )

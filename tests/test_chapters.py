@@ -57,7 +57,7 @@ def test_parameters_are_the_profiles_and_default_to_laptop(chapter):
         ("vtrm", "windw", "2", "unknown parameter 'windw'; did you mean 'window'?"),
         ("vtrm", "window", "two", "window: wants int | None, got 'two'"),
         ("vtrm", "window", "0", "window"),
-        ("vtrm", "aggregate", "median", "aggregate: wants one of 'mean', 'min', got 'median'"),
+        ("vtrm", "aggregate", "median", "aggregate: wants 'mean' or 'min', got 'median'"),
         ("mgn", "epoch_scale", "7", "epoch_scale: wants a factor"),
     ],
 )
@@ -80,7 +80,7 @@ def test_the_literal_command_uses_the_published_features(tmp_path):
 
 @pytest.mark.chapters
 def test_smoke_profile_from_world_to_book(tmp_path):
-    """`reid study --profile smoke` renders, trains, executes both chapters and builds their pages."""
+    """`reid study --profile smoke` renders, trains, executes every chapter and builds their pages."""
     environment = os.environ | {"REID_DATA": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-m", "reidlib.cli", "study", "--profile", "smoke"],
@@ -97,4 +97,5 @@ def test_smoke_profile_from_world_to_book(tmp_path):
     for chapter in CHAPTERS:
         html = (pages / "chapters" / f"{chapter}.html").read_text()
         assert "Traceback" not in html
-        assert "Our verdict" in html and "<caption>" in html
+        assert "<caption>" in html
+        assert "Our verdict" in html or not CHAPTERS[chapter](), chapter

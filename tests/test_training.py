@@ -121,7 +121,7 @@ def test_frozen_epochs_change_the_heads_alone():
 
 def test_loss_that_is_not_finite_names_images_and_checkpoint(tmp_path):
     options = replace(OPTIONS, learning_rate=1e30, warmup_epochs=0.0, freeze_epochs=0.0)
-    with pytest.raises(ValueError, match=r"loss: not finite in epoch \d+, iteration \d+.*image-\d+.*checkpoint"):
+    with pytest.raises(ValueError, match=r"loss: not finite in epoch \d+, iteration \d+.*image-\d+.*learning rate"):
         run(options, checkpoint=tmp_path / "c.safetensors", names=[f"image-{i}" for i in range(32)])
 
 

@@ -8,8 +8,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from reidlib.data.paths import data_home
 from reidlib.study.profile import Profile, profile_from, unknown
 from reidlib.study.provenance import ROOT
@@ -24,19 +22,18 @@ def published_records() -> Path:
     return Path(os.environ.get("REID_RECORDS", ROOT / "book" / "records"))
 
 
-def open_study(profile: Profile) -> Study:
-    """The study of a profile, on the user's store and the published records."""
-    return Study(profile, Store(data_home() / "store", published_records()))
+def open_study(profile: Profile, published: Path | None = None) -> Study:
+    """The study of a profile, on the user's store and the published records (None: `published_records()`)."""
+    return Study(profile, Store(data_home() / "store", published or published_records()))
 
 
-def begin(namespace: dict[str, Any], **choices: tuple) -> Study:
+def begin(namespace: dict[str, Any]) -> Study:
     """Checks the parameters of the running notebook and opens its study. Call it right after the parameters.
 
-    namespace: the notebook's `globals()`. choices: the values that a chapter's own parameter may take.
+    namespace: the notebook's `globals()`.
     Raises ValueError for a parameter that the notebook's first cell does not define (papermill only warns of it), for
-    a wrong type and for a value that is not among the choices.
+    a wrong type.
     """
-    torch.backends.cudnn.benchmark = True
     declared = _declared(namespace["In"])
     hidden = {"In", "Out", "exit", "quit", "get_ipython", "open"}
     for name, value in namespace.items():
@@ -45,9 +42,6 @@ def begin(namespace: dict[str, Any], **choices: tuple) -> Study:
     for name, kind in declared.items():
         if name not in {field.name for field in fields(Profile)}:
             _check_type(name, namespace[name], kind)
-    for name, allowed in choices.items():
-        if namespace[name] not in allowed:
-            raise ValueError(f"{name}: wants one of {', '.join(map(repr, allowed))}, got {namespace[name]!r}")
     return open_study(profile_from({field.name: namespace[field.name] for field in fields(Profile)}, "parameters"))
 
 

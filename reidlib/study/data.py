@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from reidlib.study.profile import Profile
 def courtside_spec(train_ids: int, val_ids: int, test_ids: int, **knobs) -> CourtsideSpec:
     """Courtside, version 1, with the given identities per split; full size gives SynergyReID's own counts.
 
-    Smaller and larger splits take every frame of every identity. knobs: fields of CourtsideSpec to change.
+    Other sizes take every frame of every identity. knobs: fields of CourtsideSpec to change.
     """
     spec = CourtsideSpec()
     totals = {
@@ -30,33 +31,47 @@ def courtside_spec(train_ids: int, val_ids: int, test_ids: int, **knobs) -> Cour
 
 
 class StudyData:
-    """What a profile trains and evaluates on."""
+    """What a profile trains and evaluates on; a dataset given takes the place of the profile's own."""
 
     def __init__(self, profile: Profile, dataset: Dataset | None = None) -> None:
         self.profile = profile
-        if dataset is not None:
-            self.dataset = dataset
+        self.given = dataset
 
     @property
     def spec(self) -> CourtsideSpec | None:
-        """The world's spec; None for a real data set."""
+        """The world's spec; None for a real or a given data set."""
         p = self.profile
-        return courtside_spec(p.train_ids, p.val_ids, p.test_ids) if p.data == "courtside" else None
+        if p.data != "courtside" or self.given is not None:
+            return None
+        return courtside_spec(p.train_ids, p.val_ids, p.test_ids)
 
-    @cached_property
+    @property
     def manifest_hash(self) -> str:
-        """The data's manifest hash. A frozen world's is known without rendering it."""
-        if self.spec is not None and not self._world_folder().exists() and (known := frozen_manifest(self.spec)):
+        """The data's manifest hash: of what is on disk, or of a frozen world that was not rendered here yet."""
+        known = frozen_manifest(self.spec) if self.spec is not None else None
+        if known and "dataset" not in self.__dict__ and not self._world_folder().exists():
             return known
         return self.dataset.manifest_hash
 
     @cached_property
     def dataset(self) -> Dataset:
-        """Opens the data set; renders the world when it is not on disk yet."""
+        """Opens the data set; renders the world when it is not on disk yet.
+
+        Warns when a frozen world comes out with other bytes (another libjpeg, say): its runs have keys of their own.
+        """
+        if self.given is not None:
+            return self.given
         root = self.profile.data_root or None
-        if self.spec is not None:
-            return open_dataset("courtside", root, spec=self.spec)
-        return open_dataset(self.profile.data, root)
+        if self.spec is None:
+            return open_dataset(self.profile.data, root)
+        dataset = open_dataset("courtside", root, spec=self.spec)
+        if frozen_manifest(self.spec) not in (None, dataset.manifest_hash):
+            warnings.warn(
+                f"this machine renders the frozen world to other bytes (manifest {dataset.manifest_hash[:12]}); its "
+                "runs are kept apart from the published ones",
+                stacklevel=2,
+            )
+        return dataset
 
     def _world_folder(self) -> Path:
         return Path(self.profile.data_root) if self.profile.data_root else worlds_home() / f"courtside-{self.spec.key}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reidlib.data import open_dataset
+from reidlib.data import load_images, open_dataset
 from reidlib.data.paths import data_home
+from reidlib.data.table import unmatched_queries
 from reidlib.study.profile import Profile
 from reidlib.study.ranking import Ranking
 from reidlib.study.recipes.own import own_images
@@ -24,17 +25,22 @@ def train_on_folder(
     seed: int = 0,
     device: str = "auto",
     backbone_width: float = 1.0,
+    allow_single: bool = False,
 ) -> dict[str, Any]:
     """Trains on root/train, ranks root/test (or query/ and gallery/), and returns the evaluation's record.
 
     pattern: see `open_dataset("folder")`; None: one sub-folder a person. The protocol is "market1501": images of the
     same person by a query's own camera do not count. Weights and features stay in the store: asking again is free.
     """
-    dataset = open_dataset("folder", root, **({"pattern": pattern} if pattern else {}))
-    per_person = dataset.table.query("split == 'train'").groupby("person").size()
-    if per_person.empty:
-        raise ValueError(f"root: {root} has no training images; put them into {root}/train")
-    recipe = own_images(height=height, width=width, epochs=epochs, images=min(4, max(2, int(per_person.median()))))
+    dataset = open_dataset("folder", root, allow_single=allow_single, **({"pattern": pattern} if pattern else {}))
+    per_person = dataset.rows("train").groupby("person").size()
+    images = min(4, max(2, int(per_person.median())))
+    persons = min(64 // images, len(per_person))
+    recipe = own_images(height=height, width=width, epochs=epochs, persons=persons, images=images)
+    load_images(dataset, dataset.rows("test"), height, width)  # what does not open is found now, not at the end
+    alone = unmatched_queries(dataset.table)["path"].tolist()
+    if alone:
+        print(f"{len(alone)} queries have no match in the gallery and are left out, first {alone[0]}")
     profile = Profile(
         profile="own",
         data="folder",

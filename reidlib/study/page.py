@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from IPython.display import Markdown, display
+import matplotlib.pyplot as plt
+from IPython.display import Image, Markdown, display
+from matplotlib.figure import Figure
 
+from reidlib.study.profile import label
 from reidlib.study.recipe import Recipe
 from reidlib.study.runner import Study
 from reidlib.study.store import Entry
@@ -19,6 +23,14 @@ def show(text: str) -> None:
     display(Markdown(text))
 
 
+def photograph(figure: Figure, *, dpi: int = 110) -> Image:
+    """A figure made of pictures as JPEG: a tenth of the PNG's bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="jpeg", dpi=dpi, pil_kwargs={"quality": 88})
+    plt.close(figure)
+    return Image(buffer.getvalue(), format="jpeg")
+
+
 def scale_sentence(study: Study, recipe: Recipe, entries: Sequence[Entry]) -> str:
     """Data, scale and date of a page in two sentences."""
     p, scaled = study.profile, recipe.scaled(study.profile)
@@ -27,7 +39,7 @@ def scale_sentence(study: Study, recipe: Recipe, entries: Sequence[Entry]) -> st
     seeds = f"{len(p.seeds)} seed{'s' if len(p.seeds) > 1 else ''} ({', '.join(map(str, p.seeds))})"
     newest = max(entry.record["end"][:10] for entry in entries)
     return (
-        f"**Data and scale.** Profile `{p.profile}`: {data}, {scaled.height}×{scaled.width} pixels, backbone "
+        f"**Data and scale.** Profile {label(p)}: {data}, {scaled.height}×{scaled.width} pixels, backbone "
         f"`{scaled.model_options['backbone']}` at width {p.backbone_width:g}, epochs × {p.epoch_scale:g}, {seeds}. "
         f"Newest record: {newest}."
     )
@@ -43,13 +55,13 @@ def scaling_table(study: Study, recipe: Recipe, name: str) -> str:
     return markdown(caption, name, ["field", "the report's recipe", "this page"], rows)
 
 
-def source_block(function: Callable, *, lines: int = 45, caption: str = "") -> str:
+def source_block(function: Callable, *, lines: int = 45) -> str:
     """The real lines of a function, without its docstring's body, as a code block."""
     source = inspect.getsource(inspect.unwrap(function))
     source = re.sub(r'\n( +)"""(.*?)\n.*?"""', r'\n\1"""\2 [...]"""', source, count=1, flags=re.DOTALL)
     shown = source.splitlines()[:lines]
     place = f"{inspect.getmodule(function).__name__}.{function.__name__}"
-    return f"```python\n# {caption or place}\n" + "\n".join(shown) + "\n```"
+    return f"```python\n# {place}\n" + "\n".join(shown) + "\n```"
 
 
 def facts_box(entries: Iterable[Entry], name: str) -> str:

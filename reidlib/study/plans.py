@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 
 from tqdm import tqdm
@@ -50,24 +52,44 @@ def run(study: Study, chapters: list[str]) -> None:
     On the CPU each core trains one run on one thread: two runs of two threads each wait for each other, and one
     thread's sums do not depend on the number of cores. A GPU takes one run after the other.
     """
-    jobs = _jobs(study, chapters)
-    if not jobs:
+    if not _jobs(study, chapters):
         return
-    total = sum(_cost(study, need.recipe) for need, _ in jobs)
+    study.data.dataset  # noqa: B018  opened or rendered now, so that keys are those of the data on this disk
+    jobs = _jobs(study, chapters)
     form = "{desc}: {percentage:3.0f}% |{bar}| {elapsed} elapsed, {remaining} left"
-    workers = 1 if study.device.type == "cuda" else min(os.cpu_count() or 1, len(jobs))
+    workers = 1 if study.device.type == "cuda" else max(1, min(os.cpu_count() or 1, len(jobs)))
     context = multiprocessing.get_context("spawn")
     done = context.Value("d", 0.0)
-    with (
-        tqdm(total=total, desc=f"{study.profile.profile}: {len(jobs)} runs", bar_format=form) as bar,
-        ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=(study, done)) as pool,
-    ):
-        waiting = {pool.submit(_compute, need, seed) for need, seed in jobs}
+    os.environ["TQDM_DISABLE"] = "1"  # for the workers: this process has its own bar
+    try:
+        with (
+            tqdm(total=sum(_cost(study, *job) for job in jobs), bar_format=form) as bar,
+            ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=(study, done)) as pool,
+        ):
+            bar.set_description(f"{study.profile.profile}: {len(jobs)} runs")
+            _follow({pool.submit(_compute, need, seed) for need, seed in jobs}, bar, done)
+    except BrokenProcessPool as error:
+        raise ValueError(
+            "a training process was killed, perhaps for want of memory; the same command resumes"
+        ) from error
+    finally:
+        del os.environ["TQDM_DISABLE"]
+
+
+def _follow(waiting: set[Future], bar: tqdm, done) -> None:
+    """Moves the bar until all jobs are done; the first error, or Ctrl-C, ends them all."""
+    try:
         while waiting:
             finished, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
-            bar.update(min(done.value, total) - bar.n)
+            bar.update(min(done.value, bar.total) - bar.n)
             for future in finished:
                 future.result()
+    except BaseException:
+        for future in waiting:
+            future.cancel()
+        for process in multiprocessing.active_children():
+            process.terminate()  # checkpoints are kept
+        raise
 
 
 def _jobs(study: Study, chapters: list[str]) -> list[tuple[Need, int]]:
@@ -79,16 +101,19 @@ def _jobs(study: Study, chapters: list[str]) -> list[tuple[Need, int]]:
                 if _lacks(study, need, seed):
                     key = study.train_key(need.recipe, seed)
                     before = jobs[key][0].rankings if key in jobs else ()
-                    jobs[key] = replace(need, rankings=tuple(dict.fromkeys(before + need.rankings))), seed
-    return sorted(jobs.values(), key=lambda job: -_cost(study, job[0].recipe))  # no core is idle at the end
+                    features = need.publish_features or (key in jobs and jobs[key][0].publish_features)
+                    rankings = tuple(dict.fromkeys(before + need.rankings))
+                    jobs[key] = replace(need, rankings=rankings, publish_features=features), seed
+    return sorted(jobs.values(), key=lambda job: -_cost(study, *job))  # no core is idle at the end
 
 
-def _cost(study: Study, recipe: Recipe) -> float:
-    """Training cost in arbitrary units: iterations times branches."""
-    options = recipe.scaled(study.profile).training
+def _cost(study: Study, need: Need, seed: int) -> float:
+    """Training cost in arbitrary units, iterations times branches; next to nothing for a run that is trained."""
+    if study.store.find("train", study.train_key(need.recipe, seed), needs="weights.safetensors"):
+        return 1e-3
+    options = need.recipe.scaled(study.profile).training
     images = len(study.data.dataset.rows("train"))
-    iterations = options.epochs * iterations_per_epoch(images, options.persons, options.images)
-    return iterations * _branches(recipe)
+    return options.epochs * iterations_per_epoch(images, options.persons, options.images) * _branches(need.recipe)
 
 
 def _branches(recipe: Recipe) -> int:
@@ -110,6 +135,7 @@ _worker: dict = {}
 
 
 def _begin_worker(study: Study, done) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     study.threads = 1 if study.device.type == "cpu" else study.threads
     _worker.update(study=study, done=done)
 
@@ -123,6 +149,8 @@ def _compute(need: Need, seed: int) -> None:
             done.value += iterations * branches
 
     study.advance = advance
+    if need.publish_features:
+        study.features(need.recipe, seed)
     for ranking in need.rankings:
         study.evaluate(need.recipe, seed, ranking)
 

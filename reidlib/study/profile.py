@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -74,16 +74,34 @@ def profile_from(values: dict[str, Any], source: str) -> Profile:
     return Profile(**{key: _checked(source, key, values[key], types[key]) for key in types})
 
 
-def load_profile(name: str) -> Profile:
-    """The profile of a name ("laptop": params/laptop.yaml) or of a YAML file's path."""
-    path = Path(name) if name.endswith((".yaml", ".yml")) else PARAMS / f"{name}.yaml"
+def profile_path(name: str) -> Path:
+    """The YAML file of a profile's name ("laptop": params/laptop.yaml) or of a path to one; absolute."""
+    path = Path(name).absolute() if name.endswith((".yaml", ".yml")) else PARAMS / f"{name}.yaml"
     if not path.exists():
         known = sorted(p.stem for p in PARAMS.glob("*.yaml"))
         raise ValueError(f"profile: no file {path.name}; there are {', '.join(known)}, or give a .yaml file's path")
-    values = yaml.safe_load(path.read_text())
+    return path
+
+
+def load_profile(name: str) -> Profile:
+    """The profile of a name or of a YAML file's path. Raises ValueError for a file that is not a profile."""
+    path = profile_path(name)
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path.name}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path.name}: wants lines of 'key: value'")
     return profile_from(values, path.name)
+
+
+def label(profile: Profile) -> str:
+    """The profile's name, and what differs from the file of that name."""
+    if not (PARAMS / f"{profile.profile}.yaml").exists():
+        return profile.profile
+    file = asdict(load_profile(profile.profile))
+    changed = [f"{key} {value}" for key, value in asdict(profile).items() if value != file[key]]
+    return profile.profile + (f" with {', '.join(changed)}" if changed else "")
 
 
 def unknown(kind: str, name: str, known) -> str:
@@ -96,7 +114,9 @@ def _checked(source: str, key: str, value: Any, kind: str) -> Any:
     if kind == "tuple[int, ...]":
         if isinstance(value, list | tuple) and all(type(item) is int for item in value):
             return tuple(value)
-        raise ValueError(f"{source}: {key} wants a list of integers such as [0, 1, 2], got {value!r}")
+        raise ValueError(
+            f"{source}: {key} wants a list of integers such as [0, 1, 2], with papermill -y 'seeds: [0]'; got {value!r}"
+        )
     if kind == "float" and type(value) is int:
         value = float(value)
     if type(value).__name__ != kind:

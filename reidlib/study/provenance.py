@@ -51,10 +51,10 @@ class Stopwatch:
 def source() -> dict[str, Any]:
     """Git commit, whether the checkout differs from it, and the hash of the package's own source."""
     digest = hashlib.sha256()
-    for path in sorted((ROOT / "reidlib").rglob("*.py")):
+    for path in sorted(p for p in (ROOT / "reidlib").rglob("*") if p.suffix in (".py", ".json")):
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     commit = _git("rev-parse", "HEAD")
-    dirty = bool(_git("status", "--porcelain", "--", "reidlib")) if commit else None
+    dirty = bool(_git("status", "--porcelain", "--", "reidlib", "params")) if commit else None
     return {"commit": commit, "dirty": dirty, "source": digest.hexdigest()}
 
 

@@ -34,6 +34,12 @@ class Ranking:
     aggregate: str = "mean"
     protocol: str = "synergyreid"
 
+    def __post_init__(self) -> None:
+        if self.window is not None and self.window < 1:
+            raise ValueError(f"window: wants 1 or more images, or None for all of them, got {self.window}")
+        if self.aggregate not in ("mean", "min"):
+            raise ValueError(f"aggregate: wants 'mean' or 'min', got {self.aggregate!r}")
+
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
@@ -83,7 +89,7 @@ def rank(gallery: Gallery, ranking: Ranking) -> Tensor:
 
 
 def score(gallery: Gallery, ranking: Ranking) -> dict[str, Any]:
-    """Metrics as JSON values; average_precision and kendall_tau have one value a query that has a match."""
+    """Metrics as JSON values; average_precision and kendall_tau have one value a query, None where there is none."""
     labels = [
         metrics.Labels(x["person"], camera=x["camera"], sequence=x["sequence"])
         for x in (gallery.query_labels, gallery.gallery_labels)
@@ -94,26 +100,29 @@ def score(gallery: Gallery, ranking: Ranking) -> dict[str, Any]:
     else:
         evaluation = metrics.evaluate(distances(gallery, ranking)[0], *labels, protocol=ranking.protocol)
     cmc = np.asarray(evaluation.cmc)
-    return {
+    metrics_of_all = {
         "mAP": float(evaluation.mAP),
         "mINP": float(evaluation.mINP),
         "cmc1": float(cmc[0]),
         "cmc5": float(cmc[min(4, len(cmc) - 1)]),
-        "average_precision": [float(x) for x in evaluation.average_precision if not np.isnan(x)],
+    }
+    return metrics_of_all | {
+        "average_precision": [None if np.isnan(x) else float(x) for x in evaluation.average_precision],
         "kendall_tau": frame_order_tau(rankings, gallery),
-        "skipped": len(evaluation.skipped),
     }
 
 
-def frame_order_tau(rankings: Tensor, gallery: Gallery) -> list[float]:
-    """Kendall's tau between the order in which a query's true matches are ranked and their true frame order.
+def frame_order_tau(rankings: Tensor, gallery: Gallery) -> list[float | None]:
+    """Kendall's tau between the order in which a query's true matches are ranked and their frame order.
 
-    One value in [-1, 1] a query with two or more matches in its sequence; 1 is the video's own order.
+    One value in [-1, 1] a query, over the matches of its own sequence; 1 is the video's own order. None where fewer
+    than two of them have different frames.
     """
-    taus = []
-    persons, frames = gallery.gallery_labels["person"], gallery.gallery_labels["frame"]
-    for person, row in zip(gallery.query_labels["person"], rankings, strict=True):
-        found = row[persons[row] == person]
-        if len(found) > 1:
-            taus.append(float(kendalltau(np.arange(len(found)), frames[found].numpy()).statistic))
+    person, sequence, frame = (gallery.gallery_labels[name] for name in ("person", "sequence", "frame"))
+    taus: list[float | None] = []
+    for i, row in enumerate(rankings):
+        same = (person == gallery.query_labels["person"][i]) & (sequence == gallery.query_labels["sequence"][i])
+        frames = frame[row[same[row]]].numpy()
+        defined = len(np.unique(frames)) > 1
+        taus.append(float(kendalltau(np.arange(len(frames)), frames).statistic) if defined else None)
     return taus

@@ -20,7 +20,7 @@ from reidlib.checkpoint import save_tensors
 from reidlib.data import Dataset
 from reidlib.features import extract
 from reidlib.study.data import StudyData
-from reidlib.study.profile import Profile
+from reidlib.study.profile import Profile, label
 from reidlib.study.provenance import Stopwatch
 from reidlib.study.ranking import Gallery, Ranking, score
 from reidlib.study.recipe import Recipe
@@ -52,7 +52,7 @@ class Study:
         """The profile's device; "auto" takes CUDA where there is one."""
         name = self.profile.device
         if name == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device: the profile asks for cuda and there is none; use -p device cpu")
+            raise ValueError("device: the profile asks for cuda and there is none; set device to cpu or auto")
         return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
     def train_key(self, recipe: Recipe, seed: int) -> str:
@@ -74,6 +74,8 @@ class Study:
             rows = self.data.dataset.rows("train")
             persons, labels = rows["person"].factorize(sort=True)
             model = self._model(scaled, len(labels), seed)
+            checkpoint = work / "checkpoint.safetensors"
+            resumed = checkpoint.exists()
             curve = train(
                 model,
                 self.data.images("train", scaled.height, scaled.width, self.device),
@@ -82,13 +84,14 @@ class Study:
                 options=scaled.training,
                 seed=seed,
                 names=rows["path"].tolist(),
-                checkpoint=work / "checkpoint.safetensors",
+                checkpoint=checkpoint,
                 advance=self.advance,
                 description=f"{recipe.row}, seed {seed}",
             )
             save_tensors(folder / "weights.safetensors", dict(model.state_dict()), {"classes": len(labels)})
             return self._record("train", self._train_config(recipe, seed), watch) | {
                 "row": recipe.row,
+                "resumed": resumed,  # then start, seconds and commit are the last process's; the curve has every epoch
                 "classes": len(labels),
                 "images": len(rows),
                 "parameters": sum(p.numel() for p in model.parameters()),
@@ -112,8 +115,9 @@ class Study:
             model = self._model(scaled, run.record["classes"], seed)
             model.load_state_dict(run.tensors("weights.safetensors"))
             images = self.data.images(split, scaled.height, scaled.width, self.device)
-            features = extract(model, images, precision=scaled.training.precision)
-            tensors, rows = {}, self.data.dataset.rows(split).reset_index(drop=True)
+            rows = self.data.dataset.rows(split).reset_index(drop=True)
+            features = extract(model, images, names=rows["path"].tolist(), precision=scaled.training.precision)
+            tensors = {}
             for role in ("query", "gallery"):
                 part = rows[rows["role"] == role]
                 tensors[role] = features[torch.tensor(part.index.to_numpy())]
@@ -121,8 +125,12 @@ class Study:
                 if "visible" in part:
                     tensors[f"{role}_visible"] = torch.tensor(part["visible"].to_numpy()).float()
             save_tensors(folder / "features.safetensors", tensors)
-            config = {"split": split, "seed": seed, "parents": [run.key]}
-            return self._record("features", config, watch) | {"row": recipe.row, "dimension": features.shape[1]}
+            config = self._train_config(recipe, seed) | {"split": split, "parents": [run.key]}
+            return self._record("features", config, watch) | {
+                "row": recipe.row,
+                "dimension": features.shape[1],
+                "weights": run.record["files"]["weights.safetensors"],
+            }
 
         return self.store.get("features", self.features_key(recipe, seed, split), compute, needs="features.safetensors")
 
@@ -143,7 +151,11 @@ class Study:
             gallery = self.gallery(recipe, seed, split)
             watch = Stopwatch(torch.device("cpu"))
             metrics = score(gallery, ranking)
-            config = asdict(ranking) | {"split": split, "seed": seed, "parents": [parent]}
+            config = self._train_config(recipe, seed) | {
+                "ranking": asdict(ranking),
+                "split": split,
+                "parents": [parent, self.train_key(recipe, seed)],
+            }
             return self._record("evaluate", config, watch) | {"row": recipe.row, "metrics": metrics}
 
         return self.store.get("evaluate", self.evaluate_key(recipe, seed, ranking, split), compute)
@@ -160,8 +172,7 @@ class Study:
     def _record(self, stage: str, config: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
         return {
             "version": VERSIONS[stage],
-            "profile": self.profile.profile,
+            "profile": label(self.profile),
             "config": config,
-            "data": self.profile.data,
             **watch.fields(),
         }

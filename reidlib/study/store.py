@@ -34,7 +34,8 @@ def canonical(value: Any) -> str:
 def key_of(stage: str, version: int, config: dict, parents: Iterable[str] = ()) -> str:
     """The key of a stage's result: SHA-256 of everything that its numbers depend on.
 
-    config: JSON values: the recipe after scaling, the seed, the data's manifest hash, options. Not the device.
+    config: JSON values: the recipe after scaling, the seed, the data's manifest hash, options. Not the device and the
+    number of threads: the last bits depend on them, and the record names them.
     parents: keys of the results it reads.
     """
     text = canonical({"stage": stage, "version": version, "config": config, "parents": sorted(parents)})
@@ -129,17 +130,27 @@ class Store:
             shutil.rmtree(work)
             return Entry(target, record)
 
-    def export(self, entries: Iterable[Entry], target: Path, *, files: Iterable[str] = ()) -> int:
-        """Copies records, and the files of the given names, to another root; returns the bytes copied."""
-        total, names = 0, {"record.json", *files}
-        for entry in entries:
-            folder = target / entry.record["stage"] / entry.key
-            folder.mkdir(parents=True, exist_ok=True)
-            for path in sorted(entry.folder.iterdir()):
-                if path.name in names and path.parent != folder:
-                    shutil.copyfile(path, folder / path.name)
+
+def copy_entries(entries: Iterable[Entry], target: Path, *, files: Iterable[str] = ()) -> int:
+    """Copies records, and the files of the given names, to another root; returns the bytes copied.
+
+    An entry that the target has already stays as it is; each one comes into place whole.
+    """
+    total, names = 0, {"record.json", *files}
+    for entry in entries:
+        folder = target / entry.record["stage"] / entry.key
+        if folder.exists():
+            continue
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{entry.key[:12]}.", dir=folder.parent) as temporary:
+            whole = Path(temporary) / "entry"
+            whole.mkdir()
+            for path in entry.folder.iterdir():
+                if path.name in names:
+                    shutil.copyfile(path, whole / path.name)
                     total += path.stat().st_size
-        return total
+            os.replace(whole, folder)
+    return total
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:

@@ -21,13 +21,14 @@ class Result:
 
     entries: Sequence[Entry]
 
-    def values(self, metric: str = "mAP") -> np.ndarray:
-        """(S,) a metric of each seed, in percent."""
-        return 100 * np.array([entry.record["metrics"][metric] for entry in self.entries])
+    def values(self) -> np.ndarray:
+        """(S,) mAP of each seed, in percent."""
+        return 100 * np.array([entry.record["metrics"]["mAP"] for entry in self.entries])
 
     def per_query(self, metric: str = "average_precision") -> np.ndarray:
-        """(S, m) a metric of each seed and query, as recorded."""
-        return np.array([entry.record["metrics"][metric] for entry in self.entries])
+        """(S, m) a metric of each seed and query, as recorded, without the queries that have none."""
+        found = np.array([entry.record["metrics"][metric] for entry in self.entries], dtype=float)
+        return found[:, ~np.isnan(found).any(axis=0)]
 
     def minus(self, other: Result) -> Difference:
         """The difference in mAP to another result, in points."""
@@ -117,7 +118,7 @@ def tau_difference(of: Result, base: Result) -> str:
 def live(gallery: Gallery, ranking: Ranking) -> dict:
     """The metrics of one run under a ranking chosen on the page, computed now; arrays for values per query."""
     metrics = score(gallery, ranking)
-    return {name: np.array(value) if isinstance(value, list) else value for name, value in metrics.items()}
+    return {name: np.array(value, dtype=float) if isinstance(value, list) else value for name, value in metrics.items()}
 
 
 def records(*results: Result) -> str:
@@ -129,9 +130,20 @@ def records(*results: Result) -> str:
     )
 
 
-def markdown(caption: str, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A MyST table with a caption and a label: numbered, and known to {numref} on every page."""
+def bootstrap_words(seeds: Sequence[int]) -> str:
+    """What the intervals of a table are made of, for its caption."""
+    sources = f"queries and {len(seeds)} seeds" if len(seeds) > 1 else "queries alone: there is one seed"
+    return f"differences in points with 95 % intervals of a paired bootstrap over {sources}"
+
+
+def markdown(
+    caption: str, name: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,)
+) -> str:
+    """A MyST table with a caption and a label: numbered, and known to {numref} on every page.
+
+    left: the columns of words; the others, of numbers, are aligned on the right.
+    """
     lines = [f"~~~~{{table}} {caption}", f":name: {name}", "", "| " + " | ".join(header) + " |"]
-    lines.append("|" + "|".join(":--" if i == 0 else "--:" for i in range(len(header))) + "|")
+    lines.append("|" + "|".join(":--" if i in left else "--:" for i in range(len(header))) + "|")
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([*lines, "~~~~"])

@@ -1,4 +1,4 @@
-"""The frozen worlds: the default spec is one of them, and the smallest still renders to the bytes it was frozen with."""
+"""The frozen worlds: the default spec is one of them, and the smallest renders to its frozen bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_worlds_of_profiles_are_frozen(name):
 
 
 def test_rendering_gives_the_frozen_bytes(tmp_path):
-    """On the machine kind that froze it. Elsewhere another libjpeg may give other bytes: world.json names the versions."""
+    """With the locked versions. Another libjpeg may give other bytes: world.json names the versions."""
     spec = frozen_spec("courtside-1-smoke")
     root = write_courtside(spec, tmp_path / "world", progress=False)
     assert read_world(root)["manifest_hash"] == frozen_manifest(spec)

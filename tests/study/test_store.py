@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from reidlib.checkpoint import save_tensors
-from reidlib.study.store import Store, all_entries, key_of, read_record
+from reidlib.study.store import Store, all_entries, copy_entries, key_of, read_record
 
 
 def compute(folder, work):
@@ -74,7 +74,7 @@ def test_flipped_byte_is_found(tmp_path, name):
 
 def test_published_records_are_found_and_never_written(tmp_path):
     published = tmp_path / "published"
-    Store(tmp_path / "a").export([Store(tmp_path / "a").get("features", KEY, compute)], published)
+    copy_entries([Store(tmp_path / "a").get("features", KEY, compute)], published)
     before = sorted(published.rglob("*"))
     reader = Store(tmp_path / "b", published)
     assert reader.find("features", KEY).record["value"] == 0.1
@@ -88,9 +88,9 @@ def test_published_records_are_found_and_never_written(tmp_path):
 def test_export_and_import_round_trip(tmp_path):
     first = Store(tmp_path / "a")
     entry = first.get("features", KEY, compute)
-    first.export([entry], tmp_path / "moved", files=["features.safetensors"])
+    copy_entries([entry], tmp_path / "moved", files=["features.safetensors"])
     second = Store(tmp_path / "b")
-    second.export(all_entries(tmp_path / "moved"), second.root, files=["features.safetensors"])
+    copy_entries(all_entries(tmp_path / "moved"), second.root, files=["features.safetensors"])
     assert second.find("features", KEY, needs="features.safetensors").record == entry.record
 
 

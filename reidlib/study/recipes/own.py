@@ -10,8 +10,14 @@ from reidlib.study.recipe import Recipe
 from reidlib.training import TrainingOptions
 
 
-def own_images(*, height: int, width: int, epochs: int, images: int) -> Recipe:
-    """ResNet-18-ibn with BNNeck, cross-entropy and batch-hard triplet; images: K, at most the images of a person."""
+def own_images(*, height: int, width: int, epochs: int, persons: int, images: int) -> Recipe:
+    """ResNet-18-ibn with BNNeck, cross-entropy and batch-hard triplet.
+
+    height, width: pixels, multiples of 16, the backbone's stride. persons, images: P and K of a batch.
+    """
+    for name, pixels, least in (("height", height, 32), ("width", width, 16)):
+        if pixels < least or pixels % 16:
+            raise ValueError(f"{name}: wants a multiple of 16 pixels, {least} or more, got {pixels}")
     return Recipe(
         report="own",
         row="own images",
@@ -22,7 +28,7 @@ def own_images(*, height: int, width: int, epochs: int, images: int) -> Recipe:
         augmentation=Augmentation(flip=0.5, pad=max(1, height // 16), erasing=0.5),
         training=TrainingOptions(
             epochs=epochs,
-            persons=64 // images,
+            persons=persons,
             images=images,
             learning_rate=3.5e-4,
             milestones=(0.5 * epochs, 0.8 * epochs),
