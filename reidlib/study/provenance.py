@@ -68,7 +68,8 @@ def device_name(device: torch.device) -> str:
     """ "NVIDIA H200" or "CPU, 2 threads, AVX512"."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _git(*arguments: str) -> str | None:

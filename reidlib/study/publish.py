@@ -48,7 +48,8 @@ def execute(chapter: str, profile_name: str, book: Path) -> None:
     """Executes one chapter with papermill into the book; its cells' progress is shown."""
     target = book / "chapters" / f"{chapter}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "papermill", str(ROOT / "chapters" / f"{chapter}.ipynb"), str(target)]
+    # Relative paths: papermill writes them into the notebook.
+    command = [sys.executable, "-m", "papermill", f"chapters/{chapter}.ipynb", str(target.relative_to(ROOT))]
     command += ["-f", str(profile_path(profile_name)), "--progress-bar"]
     _run(command, f"chapter {chapter}", os.environ | {"REID_RECORDS": str(book / "records")})
     notebook = nbformat.read(target, as_version=4)
