@@ -93,7 +93,7 @@ def _image(axis, pixels: np.ndarray, colour: str) -> None:
     axis.imshow(pixels, interpolation="antialiased")
     axis.set(xticks=[], yticks=[])
     for spine in axis.spines.values():
-        spine.set(color=colour, linewidth=2.2, linestyle=(0, (2, 1)) if colour == WRONG else "-")
+        spine.set(color=colour, linewidth=2.2, linestyle=(0, (3, 2)) if colour == WRONG else "-")
 
 
 def window_drawing() -> Figure:

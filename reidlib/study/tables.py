@@ -86,7 +86,8 @@ def verdict_sentence(found: Sequence[Step]) -> str:
 def mean_sd(values: np.ndarray, digits: int = 1) -> str:
     """ "84.3 ± 0.6", or the value alone for one seed. The standard deviation is over seeds, with n - 1."""
     spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
-    return f"{values.mean():.{digits}f}{spread}".replace("-", "−")
+    mean = round(values.mean(), digits) + 0.0  # no negative zero
+    return f"{mean:.{digits}f}{spread}".replace("-", "−")
 
 
 def interval(difference: Difference, digits: int = 1) -> str:
