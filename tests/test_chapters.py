@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from papermill import inspect_notebook
 
 from reidlib.study.plans import CHAPTERS
 from reidlib.study.profile import PARAMS
@@ -47,6 +48,8 @@ def test_parameters_are_the_profiles_and_default_to_laptop(chapter):
         assert set(yaml.safe_load(path.read_text())) <= set(namespace), path.name
     laptop = yaml.safe_load((PARAMS / "laptop.yaml").read_text())
     assert {key: namespace[key] for key in laptop} == laptop
+    inferred = {parameter["name"] for parameter in inspect_notebook(ROOT / "chapters" / f"{chapter}.ipynb").values()}
+    assert inferred == {name for name in namespace if not name.startswith("_")}, "papermill does not see them all"
     for line in parameters_cell(chapter).splitlines():
         assert "  # " in line, f"a parameter without its comment: {line}"
 
@@ -55,8 +58,8 @@ def test_parameters_are_the_profiles_and_default_to_laptop(chapter):
     ("chapter", "name", "value", "message"),
     [
         ("vtrm", "windw", "2", "unknown parameter 'windw'; did you mean 'window'?"),
-        ("vtrm", "window", "two", "window: wants int | None, got 'two'"),
-        ("vtrm", "window", "0", "window"),
+        ("vtrm", "window", "two", "window: wants int, got 'two'"),
+        ("vtrm", "window", "-1", "window: wants 1 or more images"),
         ("vtrm", "aggregate", "median", "aggregate: wants 'mean' or 'min', got 'median'"),
         ("mgn", "epoch_scale", "7", "epoch_scale: wants a factor"),
     ],
