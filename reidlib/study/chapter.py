@@ -55,9 +55,6 @@ def _declared(cells: list[str]) -> dict[str, str]:
 
 
 def _check_type(name: str, value: Any, annotation: str) -> None:
-    kinds = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list, "None": type(None)}
-    if not any(
-        isinstance(value, kinds[kind]) and not (isinstance(value, bool) and kind != "bool")
-        for kind in annotation.split(" | ")
-    ):
+    kinds = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list}
+    if not isinstance(value, kinds[annotation]) or (isinstance(value, bool) and annotation != "bool"):
         raise ValueError(f"{name}: wants {annotation}, got {value!r}")
