@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -155,14 +155,16 @@ def _compute(need: Need, seed: int) -> None:
         study.evaluate(need.recipe, seed, ranking)
 
 
-def entries(study: Study, chapters: list[str]) -> Iterator[tuple[Entry, bool]]:
-    """(entry, whether its features are published) for every record behind the chapters, after `run`."""
+def entries(study: Study, chapters: list[str]) -> list[tuple[Entry, bool]]:
+    """Every record behind the chapters, once, and whether its features are published with it; after `run`."""
+    found: dict[str, tuple[Entry, bool]] = {}
     for chapter in chapters:
         for need in CHAPTERS[chapter]():
             for seed in study.profile.seeds:
-                for ranking in need.rankings:
-                    yield study.evaluate(need.recipe, seed, ranking), False
-                file = "features.safetensors" if need.publish_features else None
                 key = study.features_key(need.recipe, seed, "val")
-                yield study.store.find("features", key, needs=file), need.publish_features
-                yield study.find_training(need.recipe, seed), False
+                published = need.publish_features or (key in found and found[key][1])
+                file = "features.safetensors" if published else None
+                found[key] = study.store.find("features", key, needs=file), published
+                others = [study.evaluate(need.recipe, seed, ranking) for ranking in need.rankings]
+                found |= {entry.key: (entry, False) for entry in [*others, study.find_training(need.recipe, seed)]}
+    return list(found.values())

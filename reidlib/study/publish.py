@@ -34,7 +34,7 @@ def study_book(profile_name: str, *, publish: bool = False) -> Path:
         shutil.copytree(ROOT / "book", book, ignore=shutil.ignore_patterns(*STAGES))
     study = open_study(profile, published=book / "records")
     plans.run(study, list(plans.CHAPTERS))
-    found = list(plans.entries(study, list(plans.CHAPTERS)))
+    found = plans.entries(study, list(plans.CHAPTERS))
     for stage in STAGES:
         shutil.rmtree(book / "records" / stage, ignore_errors=True)
     for entry, features in found:

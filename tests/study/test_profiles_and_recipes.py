@@ -49,7 +49,7 @@ def test_missing_key_and_missing_file():
 def test_paper_profile_changes_nothing_but_precision():
     for recipe in vtrm.table1().values():
         changes = recipe.changes(recipe.scaled(load_profile("paper")))
-        assert {name for name, *_ in changes} <= {"training.precision", "model_options.width"}
+        assert {name for name, *_ in changes} <= {"training.precision"}
 
 
 def test_recipes_are_the_reports():

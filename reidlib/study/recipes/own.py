@@ -22,7 +22,7 @@ def own_images(*, height: int, width: int, epochs: int, persons: int, images: in
         report="own",
         row="own images",
         model="baseline",
-        model_options={"backbone": "resnet18_ibn", "pooling": "gem"},
+        model_options={"backbone": "resnet18_ibn", "width": 1.0, "pooling": "gem"},
         height=height,
         width=width,
         augmentation=Augmentation(flip=0.5, pad=max(1, height // 16), erasing=0.5),

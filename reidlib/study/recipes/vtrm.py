@@ -31,6 +31,7 @@ def mgn(parts: tuple[int, ...] = (1, 2, 3), schedule: str = "executed") -> Recip
         model="mgn",
         model_options={
             "backbone": "resnet50_ibn",
+            "width": 1.0,
             "parts": parts,
             "part_dim": 256,  # FastReID, configs/Base-MGN.yml; the report is silent
             "pooling": "gem",  # FastReID's MGN: trainable p; the report is silent
