@@ -77,13 +77,15 @@ def test_learns_a_separable_set():
     assert curve[-1]["cross_entropy"] < 0.85 * curve[0]["cross_entropy"]
 
 
-def test_interrupted_run_ends_bit_identical(tmp_path):
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_interrupted_run_ends_bit_identical(tmp_path, optimizer):
     """Stopped after two of four epochs, by an exception in the middle of the third, and resumed."""
+    options = replace(OPTIONS, optimizer=optimizer)
 
     class Stop(Exception):
         pass
 
-    whole, curve = run()
+    whole, curve = run(options)
     net, calls = model(), []
 
     class Failing(Augmentation):
@@ -99,11 +101,11 @@ def test_interrupted_run_ends_bit_identical(tmp_path):
             net,
             *world(),
             augmentation=Failing(flip=0.5, pad=2, erasing=0.5),
-            options=OPTIONS,
+            options=options,
             seed=3,
             checkpoint=checkpoint,
         )
-    resumed, resumed_curve = run(checkpoint=checkpoint)
+    resumed, resumed_curve = run(options, checkpoint=checkpoint)
     assert numbers(resumed_curve) == numbers(curve)
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
