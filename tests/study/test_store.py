@@ -111,7 +111,7 @@ def _ask(root, counter):
 
 
 def test_processes_that_ask_for_one_key_compute_it_once(tmp_path):
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     counter = context.Value("i", 0)
     processes = [context.Process(target=_ask, args=(tmp_path, counter)) for _ in range(4)]
     for process in processes:
