@@ -1,0 +1,84 @@
+"""Fusing several models: votes over their rankings (report `vtrm`, Algorithm 2) or the sum of their distances.
+
+K models, m queries, n gallery images.
+"""
+
+import numpy as np
+import torch
+from numba import njit, prange
+from torch import Tensor
+
+from reidlib.retrieval import _check
+
+
+def vote(rankings, distances) -> Tensor:
+    """Rank by vote: at every step each model proposes its first image that is not yet taken; most votes win.
+
+    rankings: (K, m, n) integers, each model's gallery indices, nearest first. distances: (K, m, n), each model's
+    distances between queries and gallery, which decide ties: "the image with the closest distance to the original
+    query from the tie candidates". An image that several models propose has several distances; the smallest of the
+    proposing models counts, and after that the lower index (the report says neither).
+    Returns (m, n) int64 gallery indices on the device of rankings.
+    Raises ValueError for other shapes, rankings that are not permutations, NaN, infinity or empty arguments.
+    Source: Video Temporal Relationship Mining for Data-Efficient Person Re-identification, Algorithm 2 and section 3.3.
+    """
+    device = _check.device_of(rankings)
+    rankings = _check.integers(rankings, "rankings", (None, None, None))
+    if rankings.size == 0:
+        raise ValueError(f"rankings: empty, shape {rankings.shape}")
+    if not (np.sort(rankings, axis=2) == np.arange(rankings.shape[2])).all():
+        raise ValueError(f"rankings: every row wants each of the {rankings.shape[2]} gallery indices once")
+    distances = _stack(distances)
+    if distances.shape != rankings.shape:
+        raise ValueError(
+            f"rankings: shape {rankings.shape} wants distances of the same shape, got {tuple(distances.shape)}"
+        )
+    return torch.from_numpy(_vote(rankings, distances.cpu().numpy())).to(device)
+
+
+def sum_distances(distances) -> Tensor:
+    """(K, m, n) distances of K models -> (m, n) their sum, in float64 inside, on the same device.
+
+    Plain, as report `along` has it; models of unlike scale want their distances scaled first.
+    Raises ValueError for another shape, NaN, infinity or an empty argument.
+    Source: A Technical Report for ICCV 2021 VIPriors Re-identification Challenge, section 3.3.
+    """
+    distances = _stack(distances)
+    return distances.sum(dim=0, dtype=torch.float64).to(distances.dtype)
+
+
+def _stack(distances) -> Tensor:
+    """A finite (K, m, n) tensor, checked by `_check.matrix` as K matrices on top of each other."""
+    shape = tuple(np.shape(distances))
+    if len(shape) != 3 or 0 in shape:
+        raise ValueError(f"distances: wants shape (models, queries, gallery), none of them 0, got {shape}")
+    flat = distances.reshape(-1, shape[2]) if isinstance(distances, Tensor) else np.reshape(distances, (-1, shape[2]))
+    return _check.matrix(flat, "distances").reshape(shape).contiguous()
+
+
+@njit(cache=True, parallel=True)
+def _vote(rankings, distances):
+    models, m, n = rankings.shape
+    fused = np.empty((m, n), np.int64)
+    for i in prange(m):
+        taken = np.zeros(n, np.bool_)
+        at = np.zeros(models, np.int64)  # how far each model's ranking is read
+        proposed = np.empty(models, np.int64)
+        for step in range(n):
+            for k in range(models):
+                while taken[rankings[k, i, at[k]]]:
+                    at[k] += 1
+                proposed[k] = rankings[k, i, at[k]]
+            best, best_votes, best_distance = -1, 0, np.inf
+            for k in range(models):
+                image, votes, distance = proposed[k], 0, np.inf
+                for other in range(models):
+                    if proposed[other] == image:
+                        votes += 1
+                        distance = min(distance, distances[other, i, image])
+                nearer = distance < best_distance or (distance == best_distance and image < best)
+                if votes > best_votes or (votes == best_votes and nearer):
+                    best, best_votes, best_distance = image, votes, distance
+            fused[i, step] = best
+            taken[best] = True
+    return fused
