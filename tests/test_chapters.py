@@ -17,21 +17,19 @@ from reidlib.study.plans import CHAPTERS
 from reidlib.study.profile import PARAMS
 from reidlib.study.provenance import ROOT
 
-PAPERMILL = [sys.executable, "-m", "papermill"]
 
-
-def papermill(*arguments, home: Path, **options):
+def run(*command, home: Path):
+    """A command as a user types it in the checkout, with data in a folder of its own."""
     environment = os.environ | {"REID_DATA": str(home)}
     return subprocess.run(
-        [*PAPERMILL, *map(str, arguments)],
+        [sys.executable, "-m", *map(str, command)],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=900,
         check=False,
-        **options,
     )
 
 
@@ -65,7 +63,7 @@ def test_parameters_are_the_profiles_and_default_to_laptop(chapter):
     ],
 )
 def test_a_wrong_parameter_stops_the_chapter(tmp_path, chapter, name, value, message):
-    done = papermill(f"chapters/{chapter}.ipynb", tmp_path / "out.ipynb", "-p", name, value, home=tmp_path)
+    done = run("papermill", f"chapters/{chapter}.ipynb", tmp_path / "out.ipynb", "-p", name, value, home=tmp_path)
     assert done.returncode != 0
     assert message in done.stderr
 
@@ -73,7 +71,7 @@ def test_a_wrong_parameter_stops_the_chapter(tmp_path, chapter, name, value, mes
 @pytest.mark.chapters
 def test_the_literal_command_uses_the_published_features(tmp_path):
     """`papermill chapters/vtrm.ipynb -p window 2` with its output redirected; nothing is rendered or trained."""
-    done = papermill("chapters/vtrm.ipynb", "-p", "window", "2", home=tmp_path)
+    done = run("papermill", "chapters/vtrm.ipynb", "-p", "window", "2", home=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     notebook = nbformat.reads(done.stdout, as_version=4)
     text = json.dumps(notebook)
@@ -84,17 +82,7 @@ def test_the_literal_command_uses_the_published_features(tmp_path):
 @pytest.mark.chapters
 def test_smoke_profile_from_world_to_book(tmp_path):
     """`reid study --profile smoke` renders, trains, executes every chapter and builds their pages."""
-    environment = os.environ | {"REID_DATA": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-m", "reidlib.cli", "study", "--profile", "smoke"],
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
+    done = run("reidlib.cli", "study", "--profile", "smoke", home=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     pages = ROOT / "_build" / "smoke" / "_build" / "html"
     for chapter in CHAPTERS:

@@ -1,8 +1,7 @@
 """Triplet loss with the triplets mined inside the batch.
 
 Shapes: B batch, D feature, S shards, b = B / S images of a shard.
-Sources: Hermans et al., In Defense of the Triplet Loss (2017), for "batch hard" and the soft margin; Ye et al., Deep
-Learning for Person Re-identification (TPAMI 2021), for the weighted form.
+Source: Hermans et al., In Defense of the Triplet Loss (2017), for "batch hard" and the soft margin.
 """
 
 import math
@@ -13,14 +12,13 @@ from torch.nn import functional as F
 
 
 def triplet_loss(features: Tensor, labels: Tensor, *, margin: float = 0.3, distance: str = "euclidean",
-                 mining: str = "hard", shards: int = 1, normalise: bool = False) -> Tensor:
+                 shards: int = 1, normalise: bool = False) -> Tensor:
     """Mean over anchors of max(0, d_positive - d_negative + margin), or of softplus(d_positive - d_negative).
 
+    Batch hard: an anchor's positive is its farthest one, its negative the nearest.
     features: (B, D) floating point, finite; labels: (B,) integers.
     margin: >= 0, in units of the distance; 0 chooses the softplus form, the "soft margin" (as FastReID reads it).
     distance: "euclidean" or "squared" (Euclidean). FastReID's NORM_FEAT is "squared" with normalise=True: 2 - 2 cos.
-    mining: "hard" takes the farthest positive and the nearest negative of each anchor; "weighted" takes means over
-        all positives, weighted by softmax(d), and over all negatives, weighted by softmax(-d).
     shards: the batch is cut into this many equal consecutive pieces and triplets do not cross them: 4 for one device
         that stands in for four, each of which mined among its own 32 images.
     normalise: scale the features to unit length first.
@@ -41,8 +39,6 @@ def triplet_loss(features: Tensor, labels: Tensor, *, margin: float = 0.3, dista
         raise ValueError(f"margin: want a number >= 0, got {margin!r}")
     if distance not in ("euclidean", "squared"):
         raise ValueError(f"distance: want 'euclidean' or 'squared', got {distance!r}")
-    if mining not in ("hard", "weighted"):
-        raise ValueError(f"mining: want 'hard' or 'weighted', got {mining!r}")
 
     features = features.to(torch.promote_types(features.dtype, torch.float32))
     if normalise:
@@ -66,11 +62,7 @@ def triplet_loss(features: Tensor, labels: Tensor, *, margin: float = 0.3, dista
                          "shard; sample several images of each of several persons")
 
     d, positive, negative = d[usable], positive[usable], negative[usable]      # (anchors, b)
-    if mining == "hard":
-        d_positive = d.masked_fill(~positive, -math.inf).amax(dim=1)           # (anchors,)
-        d_negative = d.masked_fill(~negative, math.inf).amin(dim=1)
-    else:
-        d_positive = (d * d.masked_fill(~positive, -math.inf).softmax(dim=1)).sum(dim=1)
-        d_negative = (d * (-d).masked_fill(~negative, -math.inf).softmax(dim=1)).sum(dim=1)
+    d_positive = d.masked_fill(~positive, -math.inf).amax(dim=1)               # (anchors,)
+    d_negative = d.masked_fill(~negative, math.inf).amin(dim=1)
     gap = d_positive - d_negative
     return (F.relu(gap + margin) if margin > 0 else F.softplus(gap)).mean()

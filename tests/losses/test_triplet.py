@@ -15,7 +15,7 @@ DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10, torch.bfloat16: 1e-5, torch.float16: 1e-5}
 
 
-def by_loop(features, labels, margin, distance, mining, normalise):
+def by_loop(features, labels, margin, distance, normalise):
     """The loss of one shard as a Python float: anchor after anchor, pair after pair."""
     rows, labels = features.double().tolist(), labels.tolist()
     if normalise:
@@ -32,11 +32,7 @@ def by_loop(features, labels, margin, distance, mining, normalise):
                 positives.append(d)
         if not positives or not negatives:
             continue
-        if mining == "hard":
-            positive, negative = max(positives), min(negatives)
-        else:
-            positive = sum(d * math.exp(d) for d in positives) / sum(math.exp(d) for d in positives)
-            negative = sum(d * math.exp(-d) for d in negatives) / sum(math.exp(-d) for d in negatives)
+        positive, negative = max(positives), min(negatives)
         gap = positive - negative
         losses.append(max(0.0, gap + margin) if margin > 0 else math.log(1 + math.exp(gap)))
     return sum(losses) / len(losses)
@@ -51,18 +47,17 @@ def batch(persons=4, each=3, dim=6, dtype=torch.float32, seed=0):
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
 @pytest.mark.parametrize("normalise", [False, True])
-@pytest.mark.parametrize("mining", ["hard", "weighted"])
 @pytest.mark.parametrize("distance", ["euclidean", "squared"])
 @pytest.mark.parametrize("margin", [0.0, 0.3, 5.0])
-def test_triplet_loss_is_the_loop(margin, distance, mining, normalise, dtype, device):
+def test_triplet_loss_is_the_loop(margin, distance, normalise, dtype, device):
     features, labels = batch(dtype=dtype)
-    options = {"margin": margin, "distance": distance, "mining": mining, "normalise": normalise}
+    options = {"margin": margin, "distance": distance, "normalise": normalise}
     ours = triplet_loss(features.to(device), labels.to(device), **options)
     assert ours.dtype == (torch.float64 if dtype == torch.float64 else torch.float32) and ours.shape == ()
     assert ours.item() == pytest.approx(by_loop(features, labels, **options), rel=TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("options", [{}, {"margin": 0.0}, {"mining": "weighted"}, {"distance": "squared"},
+@pytest.mark.parametrize("options", [{}, {"margin": 0.0}, {"distance": "squared"},
                                      {"normalise": True}, {"shards": 2}])
 def test_gradient(options):
     features, labels = batch(dtype=torch.float64)
@@ -73,7 +68,7 @@ def test_gradient(options):
 def test_the_defaults_are_batch_hard_euclidean_with_margin_0_3():
     features, labels = batch()
     assert triplet_loss(features, labels).item() == pytest.approx(
-        by_loop(features, labels, 0.3, "euclidean", "hard", False), rel=1e-5)
+        by_loop(features, labels, 0.3, "euclidean", False), rel=1e-5)
 
 
 @given(seed=st.integers(0, 10_000), margin=st.sampled_from([0.0, 0.3]))
@@ -87,13 +82,12 @@ def test_order_and_names_of_the_batch_do_not_matter(seed, margin):
     torch.testing.assert_close(triplet_loss(features + 3, labels, margin=margin), loss)
 
 
-@pytest.mark.parametrize("mining", ["hard", "weighted"])
-def test_shards_are_separate_calls(mining):
+def test_shards_are_separate_calls():
     features, labels = batch(persons=8, each=4)
     parts = zip(features.chunk(4), labels.chunk(4), strict=True)
-    separate = [triplet_loss(f, y, mining=mining) for f, y in parts]
-    torch.testing.assert_close(triplet_loss(features, labels, mining=mining, shards=4), torch.stack(separate).mean())
-    assert triplet_loss(features, labels, mining=mining) != triplet_loss(features, labels, mining=mining, shards=4)
+    separate = [triplet_loss(f, y) for f, y in parts]
+    torch.testing.assert_close(triplet_loss(features, labels, shards=4), torch.stack(separate).mean())
+    assert triplet_loss(features, labels) != triplet_loss(features, labels, shards=4)
 
 
 def test_anchors_without_a_positive_or_a_negative_are_left_out():
@@ -101,7 +95,7 @@ def test_anchors_without_a_positive_or_a_negative_are_left_out():
     labels = torch.tensor([0, 0, 1, 2, 3, 3])           # 1 and 2 have no positive
     features.requires_grad_()
     loss = triplet_loss(features, labels, margin=10.0)
-    assert loss.item() == pytest.approx(by_loop(features, labels, 10.0, "euclidean", "hard", False), rel=1e-5)
+    assert loss.item() == pytest.approx(by_loop(features, labels, 10.0, "euclidean", False), rel=1e-5)
     loss.backward()
     assert features.grad.isfinite().all()
     # A shard of one person has no negatives; the loss is that of the other shard.
@@ -111,14 +105,13 @@ def test_anchors_without_a_positive_or_a_negative_are_left_out():
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 2, 3], [0, 0, 0, 0]])
-@pytest.mark.parametrize("mining", ["hard", "weighted"])
-def test_a_batch_without_any_triplet_is_refused(labels, mining):
+def test_a_batch_without_any_triplet_is_refused(labels):
     with pytest.raises(ValueError, match="labels: no anchor has both a positive and a negative among the 4 images"):
-        triplet_loss(torch.randn(4, 2), torch.tensor(labels), mining=mining)
+        triplet_loss(torch.randn(4, 2), torch.tensor(labels))
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("options", [{}, {"margin": 0.0}, {"distance": "squared"}, {"mining": "weighted"},
+@pytest.mark.parametrize("options", [{}, {"margin": 0.0}, {"distance": "squared"},
                                      {"normalise": True}])
 def test_equal_features_have_a_finite_gradient(options, device):
     features = torch.ones(6, 4, device=device, requires_grad=True)
@@ -133,7 +126,7 @@ def test_distances_far_from_the_origin_stay_exact():
     features, labels = batch()
     features = 1000 + features                          # squares of a million: their differences drown in float32
     ours = triplet_loss(features, labels, margin=0.0)
-    assert ours.item() == pytest.approx(by_loop(features, labels, 0.0, "euclidean", "hard", False), rel=1e-5)
+    assert ours.item() == pytest.approx(by_loop(features, labels, 0.0, "euclidean", False), rel=1e-5)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -164,7 +157,6 @@ def test_numpy_arrays_are_taken():
     ({"margin": -0.1}, "margin: "),
     ({"margin": math.nan}, "margin: "),
     ({"distance": "cosine"}, "distance: want 'euclidean' or 'squared', got 'cosine'"),
-    ({"mining": "semi"}, "mining: want 'hard' or 'weighted', got 'semi'"),
 ])
 def test_wrong_input_is_refused(change, message):
     arguments = {"features": torch.randn(4, 3), "labels": torch.tensor([0, 0, 1, 1])} | change
