@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -37,16 +38,24 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict | None]:
         raise ValueError(f"{path}: not a whole safetensors file ({error}); delete it and run again") from error
 
 
-def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, curve: list[dict]) -> None:
-    """Model, optimiser state and the curve so far."""
-    tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
+def save_checkpoint(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, curve: list[dict], kept: Mapping[str, Tensor]
+) -> None:
+    """Model, optimiser state, the curve so far and what else is kept by name."""
+    tensors = {f"kept/{name}": value for name, value in kept.items()}
+    tensors |= {f"model/{name}": value for name, value in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
     save_tensors(path, tensors, {"curve": curve})
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict]:
-    """Restores model and optimiser in place; returns the curve so far. Raises ValueError when they do not fit."""
+def load_checkpoint(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, kept: Mapping[str, Tensor]
+) -> list[dict]:
+    """Restores model, optimiser and what else is kept in place; returns the curve so far.
+
+    Raises ValueError when they do not fit.
+    """
     tensors, metadata = load_tensors(path)
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
@@ -57,5 +66,10 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         model.load_state_dict({n.removeprefix("model/"): v for n, v in tensors.items() if n.startswith("model/")})
     except RuntimeError as error:
         raise ValueError(f"{path}: holds another model's weights; delete it and run again") from error
+    for name, value in kept.items():
+        saved = tensors.get(f"kept/{name}")
+        if saved is None or saved.shape != value.shape:
+            raise ValueError(f"{path}: has no {name} of shape {tuple(value.shape)}; delete it and run again")
+        value.copy_(saved)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return metadata["curve"]

@@ -9,8 +9,9 @@ import torch
 
 from reidlib import models
 from reidlib.augment import Augmentation
+from reidlib.optimisation import TrainingOptions, learning_rate
 from reidlib.study.recipes import vtrm
-from reidlib.training import TrainingOptions, learning_rate, train
+from reidlib.training import Harder, train
 
 OPTIONS = TrainingOptions(epochs=4, persons=4, images=2, learning_rate=1e-3, warmup_epochs=1.0, freeze_epochs=1.0)
 AUGMENTATION = Augmentation(flip=0.5, pad=2, erasing=0.5)
@@ -57,13 +58,16 @@ def world():
     return images, labels
 
 
-def model():
+def model(options=OPTIONS):
+    """MGN, or for the center loss, which wants one metric feature, a baseline."""
     torch.manual_seed(1)
+    if options.center_weight:
+        return models.build("baseline", num_classes=8, backbone="resnet18", width=0.125)
     return models.build("mgn", num_classes=8, backbone="resnet18_ibn", width=0.125, parts=(1, 2), part_dim=8)
 
 
 def run(options=OPTIONS, **more):
-    net = model()
+    net = model(options)
     curve = train(net, *world(), augmentation=AUGMENTATION, options=options, seed=3, **more)
     return net, curve
 
@@ -77,16 +81,17 @@ def test_learns_a_separable_set():
     assert curve[-1]["cross_entropy"] < 0.85 * curve[0]["cross_entropy"]
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_interrupted_run_ends_bit_identical(tmp_path, optimizer):
+@pytest.mark.parametrize("changes", [{"optimizer": "adam"}, {"optimizer": "sgd"}, {"center_weight": 0.05}])
+def test_interrupted_run_ends_bit_identical(tmp_path, changes):
     """Stopped after two of four epochs, by an exception in the middle of the third, and resumed."""
-    options = replace(OPTIONS, optimizer=optimizer)
+    options = replace(OPTIONS, **changes)
 
     class Stop(Exception):
         pass
 
-    whole, curve = run(options)
-    net, calls = model(), []
+    whole_losses, losses = torch.full((2, 4, 32), torch.nan)
+    whole, curve = run(options, image_losses=whole_losses)
+    net, calls = model(options), []
 
     class Failing(Augmentation):
         def apply(self, images, generator):
@@ -103,12 +108,89 @@ def test_interrupted_run_ends_bit_identical(tmp_path, optimizer):
             augmentation=Failing(flip=0.5, pad=2, erasing=0.5),
             options=options,
             seed=3,
+            image_losses=torch.full((4, 32), torch.nan),
             checkpoint=checkpoint,
         )
-    resumed, resumed_curve = run(options, checkpoint=checkpoint)
+    resumed, resumed_curve = run(options, checkpoint=checkpoint, image_losses=losses)
+    torch.testing.assert_close(losses, whole_losses, rtol=0, atol=0, equal_nan=True)
     assert numbers(resumed_curve) == numbers(curve)
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
+
+
+def test_what_is_seen_at_an_epochs_end_is_kept_and_changes_nothing(tmp_path):
+    net, curve = run()
+    seen = []
+
+    def look(epoch):
+        seen.append(epoch)
+        return {"seen": epoch, "times": len(seen)}
+
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    watched, looked_at = run(at_epoch=look, checkpoint=checkpoint)
+    assert [point["seen"] for point in looked_at] == [1, 2, 3, 4] and numbers(looked_at) == numbers(curve)
+    assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), watched.state_dict().values(), strict=True))
+    _, resumed = run(at_epoch=look, checkpoint=checkpoint)  # the last epoch alone is trained again
+    assert [point["seen"] for point in resumed] == [1, 2, 3, 4]
+    assert [point["times"] for point in resumed] == [1, 2, 3, 5]
+
+
+def test_center_loss_pulls_the_images_of_a_person_together():
+    spread = []
+    for weight in (0.0, 0.05):
+        net = model(replace(OPTIONS, center_weight=0.05))  # the same baseline
+        options = replace(OPTIONS, center_weight=weight, epochs=8)
+        images, labels = world()
+        train(net, images, labels, augmentation=AUGMENTATION, options=options, seed=3)
+        with torch.no_grad():
+            pooled = net.head.pool(net.backbone((images.float() / 255 - 0.5) / 0.25))
+        spread.append(sum(pooled[labels == person].std(dim=0).mean().item() for person in range(8)))
+    assert spread[1] < spread[0]
+
+
+def test_image_losses_are_what_the_curve_is_the_mean_of():
+    """Eight persons of four images, 4 x 2 a batch: an epoch draws every image once, so a plain mean will do."""
+    losses = torch.full((2, 32), torch.nan)
+    _, curve = run(replace(OPTIONS, epochs=2, persons=8, images=4), image_losses=losses)
+    assert losses.isfinite().all()
+    assert losses.mean(dim=1).tolist() == pytest.approx([point["cross_entropy"] for point in curve], rel=1e-5)
+    drawn = torch.full((1, 32), torch.nan)
+    run(replace(OPTIONS, epochs=1, persons=3, images=3), image_losses=drawn)  # 3 batches of 9 of 32
+    assert 0 < drawn.isnan().sum() < 32
+
+
+def test_checkpoint_without_the_image_losses_is_refused(tmp_path):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    run(replace(OPTIONS, epochs=2), checkpoint=checkpoint)
+    with pytest.raises(ValueError, match=r"checkpoint.safetensors: has no image_losses of shape \(2, 32\)"):
+        run(replace(OPTIONS, epochs=2), checkpoint=checkpoint, image_losses=torch.full((2, 32), torch.nan))
+
+
+def test_harder_images_alone_get_the_other_augmentation(monkeypatch):
+    """Every pixel of a hard image is erased, of the others none."""
+    images, labels = world()
+    plain = Augmentation(flip=0.0, pad=0, erasing=0.0)
+    black = replace(plain, erasing=1.0, erasing_area=(0.9, 0.9), erasing_aspect=(1.0, 1.0))
+    hard = torch.arange(32) % 4 == 0
+    seen = []
+
+    class Watched(torch.nn.Module):
+        frozen = False
+
+        def __init__(self):
+            super().__init__()
+            self.net = model()
+
+        def forward(self, pixels):
+            seen.append(pixels.detach())
+            return self.net(pixels)
+
+    net = Watched()
+    net.freezable = net.net.freezable
+    options = replace(OPTIONS, epochs=1, persons=8, images=4, freeze_epochs=0.0)
+    train(net, images, labels, augmentation=plain, options=options, seed=3, harder=Harder(hard, black))
+    share = (torch.cat(seen) == 0).float().mean(dim=(1, 2, 3))
+    assert share.sort().values.tolist() == pytest.approx([0.0] * 24 + [0.88] * 8, abs=0.05)
 
 
 def test_frozen_epochs_change_the_heads_alone():
@@ -142,6 +224,8 @@ def test_truncated_checkpoint_is_named(tmp_path):
         ({"schedule": "cosine"}, "schedule: wants one of written, executed"),
         ({"triplet_shard": 3}, "triplet_shard: 3 does not divide"),
         ({"learning_rate": 0.0}, "learning_rate"),
+        ({"classification": "arc"}, "classification: wants one of softmax, circle, none"),
+        ({"pairs": "both"}, "pairs: wants one of none, circle"),
     ],
 )
 def test_bad_options(change, message):

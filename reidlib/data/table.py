@@ -1,13 +1,14 @@
 """The table: one row per image, the same columns whatever the data set.
 
     path      str      relative to the data set's root, with forward slashes
-    person    int64    identity; -1 where the organisers keep the labels to themselves
+    person    int64    identity; -1 where the organisers keep the labels to themselves, and for a gallery's junk
     camera    int64
     sequence  int64    -1 where unknown
     frame     int64    -1 where unknown
     split     str      train, val, test
     role      str      train, query, gallery
     visible   float64  0..1, fraction of the person that nothing hides (worlds only)
+    detection int64    number of the box in its frame (where a detector drew them: several may show one person)
 
 Sorted by split, role, person, sequence, frame, then path; the index counts the rows.
 """
@@ -50,8 +51,9 @@ def check_table(table: pd.DataFrame) -> None:
     """Raises ValueError, naming the file, when a table is not what its users rely on.
 
     Wants: the columns and types above; no path twice; no two images of one person with the same split, role, camera,
-    sequence and frame; splits and roles that belong together; labels in training; queries and a gallery in each
-    evaluated split. A query without a match in the gallery is allowed: metrics skip and count it.
+    sequence, frame and, where there is one, detection; splits and roles that belong together; labels in training;
+    queries and a gallery in each evaluated split. A query without a match in the gallery is allowed: metrics skip and
+    count it.
     """
     for name in COLUMNS:
         if name not in table:
@@ -67,8 +69,9 @@ def check_table(table: pd.DataFrame) -> None:
     _refuse(table, table["path"].duplicated(), "are listed twice")
     _refuse(table, table["person"] < -1, "have a person below -1")
     _refuse(table, (table["split"] == "train") & (table["person"] < 0), "are for training and have no label")
-    again = table.duplicated(["split", "role", *NUMBERS], keep=False) & (table["person"] >= 0)
-    _refuse(table, again, "share person, camera, sequence and frame with another; keep one of each")
+    *numbers, last = [*NUMBERS, "detection"] if "detection" in table else NUMBERS
+    again = table.duplicated(["split", "role", *numbers, last], keep=False) & (table["person"] >= 0)
+    _refuse(table, again, f"share {', '.join(numbers)} and {last} with another; keep one of each")
     if "visible" in table:
         _refuse(table, ~table["visible"].between(0, 1), "have a visible fraction outside 0..1")
     for split in sorted(set(table["split"]) - {"train"}):

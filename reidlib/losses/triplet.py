@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from reidlib.losses import _check
+
 
 def triplet_loss(features: Tensor, labels: Tensor, *, margin: float = 0.3, distance: str = "euclidean",
                  shards: int = 1, normalise: bool = False) -> Tensor:
@@ -19,6 +21,8 @@ def triplet_loss(features: Tensor, labels: Tensor, *, margin: float = 0.3, dista
     features: (B, D) floating point, finite; labels: (B,) integers.
     margin: >= 0, in units of the distance; 0 chooses the softplus form, the "soft margin" (as FastReID reads it).
     distance: "euclidean" or "squared" (Euclidean). FastReID's NORM_FEAT is "squared" with normalise=True: 2 - 2 cos.
+        "cosine" is half of that, 1 - cos, of features normalised in any case: max(0, cos_negative - cos_positive +
+        margin), with the lowest cosine to a positive and the highest to a negative.
     shards: the batch is cut into this many equal consecutive pieces and triplets do not cross them: 4 for one device
         that stands in for four, each of which mined among its own 32 images.
     normalise: scale the features to unit length first.
@@ -26,22 +30,16 @@ def triplet_loss(features: Tensor, labels: Tensor, *, margin: float = 0.3, dista
         features (where it is 0). An anchor without a positive or without a negative in its shard is left out.
     Raises ValueError for other shapes, values or options, and when every anchor would be left out.
     """
-    features, labels = torch.as_tensor(features), torch.as_tensor(labels)
-    if features.ndim != 2 or 0 in features.shape or not features.is_floating_point():
-        raise ValueError(f"features: want floating point (B, D), not empty, "
-                         f"got {tuple(features.shape)} {features.dtype}")
-    if labels.shape != features.shape[:1] or labels.is_floating_point():
-        raise ValueError(f"labels: features {tuple(features.shape)} want integers of shape ({len(features)},), "
-                         f"got {tuple(labels.shape)} {labels.dtype}")
+    features, labels = _check.rows_and_labels(features, labels, "features", "(B, D)")
     if shards < 1 or len(features) % shards:
         raise ValueError(f"shards: want a divisor of the {len(features)} images, got {shards}")
     if not 0 <= margin < math.inf:
         raise ValueError(f"margin: want a number >= 0, got {margin!r}")
-    if distance not in ("euclidean", "squared"):
-        raise ValueError(f"distance: want 'euclidean' or 'squared', got {distance!r}")
+    if distance not in ("euclidean", "squared", "cosine"):
+        raise ValueError(f"distance: want 'euclidean', 'squared' or 'cosine', got {distance!r}")
 
     features = features.to(torch.promote_types(features.dtype, torch.float32))
-    if normalise:
+    if normalise or distance == "cosine":
         features = F.normalize(features, dim=1)
     features = features.unflatten(0, (shards, -1))                             # (S, b, D)
     labels = labels.unflatten(0, (shards, -1))                                 # (S, b)
@@ -49,17 +47,14 @@ def triplet_loss(features: Tensor, labels: Tensor, *, margin: float = 0.3, dista
     d = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")    # (S, b, b)
     if distance == "squared":
         d = d.square()
+    elif distance == "cosine":
+        d = d.square() / 2
 
     same = labels[:, :, None] == labels[:, None, :]                            # (S, b, b)
     itself = torch.eye(d.shape[1], dtype=torch.bool, device=d.device)
     positive, negative = same & ~itself, ~same
     usable = positive.any(dim=2) & negative.any(dim=2)                         # (S, b)
-    finite, any_usable = torch.stack((features.isfinite().all(), usable.any())).tolist()
-    if not finite:
-        raise ValueError("features: want finite numbers, got NaN or infinity")
-    if not any_usable:
-        raise ValueError(f"labels: no anchor has both a positive and a negative among the {d.shape[1]} images of its "
-                         "shard; sample several images of each of several persons")
+    _check.anchors(features, usable, f"{d.shape[1]} images of its shard")
 
     d, positive, negative = d[usable], positive[usable], negative[usable]      # (anchors, b)
     d_positive = d.masked_fill(~positive, -math.inf).amax(dim=1)               # (anchors,)

@@ -32,11 +32,11 @@ def cosine(x, y) -> Tensor:
     Raises ValueError for a wrong shape, NaN, infinity, no rows, or a row of zeros (it has no direction).
     """
     x, y = _check.features(x, y, ("x", "y"))
-    x, y = _directions(x, "x"), _directions(y, "y")
+    x, y = directions(x, "x"), directions(y, "y")
     return _by_blocks(x, y, x.new_ones(len(x)), y.new_zeros(len(y)), factor=-1.0, finish=lambda d: d.clamp_(max=2.0))
 
 
-def _directions(x: Tensor, name: str) -> Tensor:
+def directions(x: Tensor, name: str) -> Tensor:
     """x (m, D) with rows of length 1, in float64."""
     x = x.double()
     length = x.norm(dim=1, keepdim=True)  # (m, 1); no float32 value underflows in float64

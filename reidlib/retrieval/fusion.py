@@ -11,18 +11,21 @@ from torch import Tensor
 from reidlib.retrieval import _check
 
 
-def vote(rankings, distances) -> Tensor:
+def vote(rankings, distances, *, tied: str = "min") -> Tensor:
     """Rank by vote: at every step each model proposes its first image that is not yet taken; most votes win.
 
     rankings: (K, m, n) integers, each model's gallery indices, nearest first. distances: (K, m, n), each model's
     distances between queries and gallery, which decide ties: "the image with the closest distance to the original
-    query from the tie candidates". An image that several models propose has several distances; the smallest of the
-    proposing models counts, and after that the lower index (the report says neither).
+    query from the tie candidates". After that the lower index wins.
+    tied: which distance counts for an image that several models propose, and that so has several: "min", the smallest
+    of the proposing models', or "mean", their mean. An option because the report leaves it open.
     Returns (m, n) int64 gallery indices on the device of rankings.
-    Raises ValueError for other shapes, rankings that are not permutations, NaN, infinity or empty arguments.
+    Raises ValueError for other shapes, rankings that are not permutations, NaN, infinity, empty arguments or another
+    tied.
     Source: Video Temporal Relationship Mining for Data-Efficient Person Re-identification, Algorithm 2 and section 3.3.
     """
     device = _check.device_of(rankings)
+    _check.one_of(tied, ("min", "mean"), "tied")
     rankings = _check.integers(rankings, "rankings", (None, None, None))
     if rankings.size == 0:
         raise ValueError(f"rankings: empty, shape {rankings.shape}")
@@ -33,7 +36,7 @@ def vote(rankings, distances) -> Tensor:
         raise ValueError(
             f"rankings: shape {rankings.shape} wants distances of the same shape, got {tuple(distances.shape)}"
         )
-    return torch.from_numpy(_vote(rankings, distances.cpu().numpy())).to(device)
+    return torch.from_numpy(_vote(rankings, distances.cpu().numpy(), tied == "mean")).to(device)
 
 
 def sum_distances(distances) -> Tensor:
@@ -57,7 +60,7 @@ def _stack(distances) -> Tensor:
 
 
 @njit(cache=True, parallel=True)
-def _vote(rankings, distances):
+def _vote(rankings, distances, mean):
     models, m, n = rankings.shape
     fused = np.empty((m, n), np.int64)
     for i in prange(m):
@@ -71,11 +74,14 @@ def _vote(rankings, distances):
                 proposed[k] = rankings[k, i, at[k]]
             best, best_votes, best_distance = -1, 0, np.inf
             for k in range(models):
-                image, votes, distance = proposed[k], 0, np.inf
+                image, votes, distance = proposed[k], 0, 0.0 if mean else np.inf
                 for other in range(models):
                     if proposed[other] == image:
                         votes += 1
-                        distance = min(distance, distances[other, i, image])
+                        if mean:  # by the float64 sum: whoever ties has as many votes, so it is the mean times that
+                            distance += distances[other, i, image]
+                        else:
+                            distance = min(distance, distances[other, i, image])
                 nearer = distance < best_distance or (distance == best_distance and image < best)
                 if votes > best_votes or (votes == best_votes and nearer):
                     best, best_votes, best_distance = image, votes, distance

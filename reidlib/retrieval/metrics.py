@@ -39,13 +39,15 @@ class Evaluation:
 
     mAP: mean average precision. cmc: (n,) float64, cmc[k - 1] is the share of queries with a true match among the first
     k. mINP: mean inverse negative penalty, true matches divided by the rank of the last (Ye et al., TPAMI 2021, Eq. 3).
-    average_precision: (m,) float64, NaN for a query without a true match. skipped: indices of those, int64.
+    average_precision, first_match: (m,) float64, the latter the rank of a query's first true match; NaN for a query
+    without one. skipped: indices of those, int64.
     """
 
     mAP: float
     cmc: np.ndarray
     mINP: float
     average_precision: np.ndarray
+    first_match: np.ndarray
     skipped: np.ndarray
 
 
@@ -163,11 +165,14 @@ def _summarise(room, ranks, tied_precision, found, n: int, protocol: str) -> Eva
         precision = (before + precision) / 2
     total = np.bincount(query_of, precision, minlength=len(found))
     average_precision = np.divide(total, found, out=np.full(len(found), np.nan), where=valid)
+    first_match = np.full(len(found), np.nan)
+    first_match[valid] = first
     return Evaluation(
         mAP=float(average_precision[valid].mean()),
         cmc=np.cumsum(np.bincount(first, minlength=n + 1)[1:]) / valid.sum(),
         mINP=float((found[valid] / last).mean()),
         average_precision=average_precision,
+        first_match=first_match,
         skipped=np.flatnonzero(~valid),
     )
 

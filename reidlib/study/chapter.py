@@ -31,6 +31,7 @@ def begin(namespace: dict[str, Any]) -> Study:
     """Checks the parameters of the running notebook and opens its study. Call it right after the parameters.
 
     namespace: the notebook's `globals()`.
+    papermill's `-p reference true` arrives as text; true and false count as such where a bool is declared.
     Raises ValueError for a parameter that the notebook's first cell does not define (papermill only warns of it), for
     a wrong type.
     """
@@ -40,6 +41,8 @@ def begin(namespace: dict[str, Any]) -> Study:
         if not name.startswith("_") and name not in hidden | set(declared) and isinstance(value, PLAIN):
             raise ValueError(unknown("parameter", name, declared))
     for name, kind in declared.items():
+        if kind == "bool" and namespace[name] in ("true", "false"):
+            namespace[name] = namespace[name] == "true"
         if name not in {field.name for field in fields(Profile)}:
             _check_type(name, namespace[name], kind)
     return open_study(profile_from({field.name: namespace[field.name] for field in fields(Profile)}, "parameters"))

@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from reidlib.data import Dataset, load_images, open_dataset
 from reidlib.data.paths import worlds_home
 from reidlib.data.worlds import CourtsideSpec, frozen_manifest
+from reidlib.data.worlds.crosswalk import CrosswalkSpec
 from reidlib.study.profile import Profile
+
+Knobs = tuple[tuple[str, Any], ...]
+WORLDS = {"synergyreid": "courtside", "market1501": "crosswalk"}  # of a benchmark: the world in its layout
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a trained run is ranked on.
+
+    split: "val" or "test"; market1501 has no "val". query_frame: each person's frame that is the query while the others
+    are the gallery; 0 is the protocol's own. knobs: (name, value) of the world's spec that differ from the one on which
+    the run was trained, which asks one question of one run; () is that world, or the real data. flip, scales: features
+    are the mean over the image and its mirror image, and over these factors on the image's size.
+    """
+
+    split: str = "val"
+    query_frame: int = 0
+    knobs: Knobs = ()
+    flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
+
+
+VAL, TEST = Scene(), Scene("test")
+EVALUATED = {"synergyreid": VAL, "market1501": TEST}  # the benchmark's split on which the reports compare
+TRAINED_ON = {"train": ("train",), "trainval": ("train", "val")}
 
 
 def courtside_spec(train_ids: int, val_ids: int, test_ids: int, **knobs) -> CourtsideSpec:
@@ -30,20 +58,36 @@ def courtside_spec(train_ids: int, val_ids: int, test_ids: int, **knobs) -> Cour
     return replace(spec, train_ids=train_ids, val_ids=val_ids, test_ids=test_ids, **totals, **knobs)
 
 
-class StudyData:
-    """What a profile trains and evaluates on; a dataset given takes the place of the profile's own."""
+def crosswalk_spec(train_ids: int, test_ids: int, **knobs) -> CrosswalkSpec:
+    """Crosswalk, version 1, beside a Courtside of so many identities: full size is Market-1501's when that one's is.
 
-    def __init__(self, profile: Profile, dataset: Dataset | None = None) -> None:
+    Other sizes are in proportion, persons and images. knobs: fields of CrosswalkSpec to change.
+    """
+    full, beside = CrosswalkSpec(), CourtsideSpec()
+    train = max(1, round(full.train_ids * train_ids / beside.train_ids))
+    return replace(full, train_ids=train, test_ids=round(full.test_ids * test_ids / beside.test_ids), **knobs)
+
+
+class StudyData:
+    """What a profile trains and evaluates on for a benchmark; a dataset given takes the place of the profile's own."""
+
+    def __init__(self, profile: Profile, dataset: Dataset | None = None, benchmark: str = "synergyreid") -> None:
         self.profile = profile
         self.given = dataset
+        self.benchmark = benchmark
 
     @property
-    def spec(self) -> CourtsideSpec | None:
+    def spec(self) -> CourtsideSpec | CrosswalkSpec | None:
         """The world's spec; None for a real or a given data set."""
         p = self.profile
-        if p.data != "courtside" or self.given is not None:
+        if p.data != "worlds" or self.given is not None:
             return None
-        return courtside_spec(p.train_ids, p.val_ids, p.test_ids)
+        return self._spec(p.train_ids, p.val_ids, p.test_ids)
+
+    def _spec(self, train_ids: int, val_ids: int, test_ids: int, **knobs) -> CourtsideSpec | CrosswalkSpec:
+        if self.benchmark == "market1501":
+            return crosswalk_spec(train_ids, test_ids, **knobs)
+        return courtside_spec(train_ids, val_ids, test_ids, **knobs)
 
     @property
     def manifest_hash(self) -> str:
@@ -61,10 +105,12 @@ class StudyData:
         """
         if self.given is not None:
             return self.given
-        root = self.profile.data_root or None
+        root = Path(self.profile.data_root) if self.profile.data_root else None
+        if self.profile.data == "folder":
+            return open_dataset("folder", root)
         if self.spec is None:
-            return open_dataset(self.profile.data, root)
-        dataset = open_dataset("courtside", root, spec=self.spec)
+            return open_dataset(self.benchmark, root and root / self.benchmark)
+        dataset = open_dataset(WORLDS[self.benchmark], self._world_folder(), spec=self.spec)
         if frozen_manifest(self.spec) not in (None, dataset.manifest_hash):
             warnings.warn(
                 f"this machine renders the frozen world to other bytes (manifest {dataset.manifest_hash[:12]}); its "
@@ -73,12 +119,65 @@ class StudyData:
             )
         return dataset
 
-    def _world_folder(self) -> Path:
-        return Path(self.profile.data_root) if self.profile.data_root else worlds_home() / f"courtside-{self.spec.key}"
+    def scene_spec(self, scene: Scene) -> CourtsideSpec | CrosswalkSpec:
+        """The world of a scene with knobs: the split alone, the same people as in the profile's world.
 
-    def images(self, split: str, height: int, width: int, device: torch.device) -> Tensor:
-        """(N, 3, H, W) uint8 of a split, in the table's order."""
-        return _images(self.dataset, split, height, width, str(device))
+        Raises ValueError when the data are real: they have no knobs.
+        """
+        self._want_world(scene.knobs)
+        p = self.profile
+        people = [ids if split == scene.split else 0 for split, ids in (("val", p.val_ids), ("test", p.test_ids))]
+        return self._spec(1, *people, **dict(scene.knobs))
+
+    def has_labels(self, split: str) -> bool:
+        """Whether the persons of a split are known: those of a challenge's test split are not."""
+        return self.spec is not None or bool((self.dataset.rows(split)["person"] >= 0).any())
+
+    def opened(self, scene: Scene) -> Dataset:
+        """The data set of a scene; its world is rendered when it is not on disk yet."""
+        if not scene.knobs:
+            return self.dataset
+        return _open_world(self.scene_spec(scene))
+
+    def _world_folder(self) -> Path:
+        home = Path(self.profile.data_root) if self.profile.data_root else worlds_home()
+        return home / f"{WORLDS[self.benchmark]}-{self.spec.key}"
+
+    def training_rows(self, splits: str, knobs: Knobs = ()) -> pd.DataFrame:
+        """The training images of "train" or "trainval": rows of the table, with `label`, 0 .. classes - 1.
+
+        knobs: in which the world to train on differs from the profile's; the people are the same.
+        """
+        dataset = self._trained_on(knobs)
+        rows = pd.concat([dataset.rows(split) for split in TRAINED_ON[splits]], ignore_index=True)
+        return rows.assign(label=rows.groupby(["split", "person"]).ngroup())
+
+    def training_images(self, splits: str, knobs: Knobs, height: int, width: int, device: torch.device) -> Tensor:
+        """(N, 3, H, W) uint8 of `training_rows`."""
+        dataset = self._trained_on(knobs)
+        parts = [_images(dataset, split, height, width, str(device)) for split in TRAINED_ON[splits]]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _trained_on(self, knobs: Knobs) -> Dataset:
+        return _open_world(self.training_spec(knobs)) if knobs else self.dataset
+
+    def training_spec(self, knobs: Knobs) -> CourtsideSpec | CrosswalkSpec:
+        """The world of the profile's training and validation people with other knobs."""
+        self._want_world(knobs)
+        return self._spec(self.profile.train_ids, self.profile.val_ids, 0, **dict(knobs))
+
+    def _want_world(self, knobs: Knobs) -> None:
+        if self.spec is None:
+            raise ValueError(f"knobs: {dict(knobs)} want a world and the data are {self.profile.data}")
+
+    def images(self, scene: Scene, height: int, width: int, device: torch.device) -> Tensor:
+        """(N, 3, H, W) uint8 of a scene's split (or "train"), in the table's order."""
+        return _images(self.opened(scene), scene.split, height, width, str(device))
+
+
+@cache
+def _open_world(spec: CourtsideSpec | CrosswalkSpec) -> Dataset:
+    return open_dataset("courtside" if isinstance(spec, CourtsideSpec) else "crosswalk", spec=spec)
 
 
 @lru_cache(maxsize=4)  # every row and seed of a profile reads the same images

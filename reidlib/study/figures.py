@@ -1,4 +1,4 @@
-"""Figures of the chapters: retrieval strips, frame-order strips, the drawing of VTRM's windows, intervals.
+"""Pictures of the chapters: retrieval and frame-order strips, the noise audit's sheet, VTRM's windows drawn.
 
 Every figure has an opaque white ground, so that it reads in the book's dark mode too.
 """
@@ -6,25 +6,27 @@ Every figure has an opaque white ground, so that it reads in the book's dark mod
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
+import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 from PIL import Image
 from torch import Tensor
 
-from reidlib.data.worlds import render_image
+from reidlib.curation import DELETED, HARD
+from reidlib.data.worlds import CourtsideSpec, render_image
+from reidlib.data.worlds.spec import PERSON_OFFSET
+from reidlib.study.audit import FULLY, FULLY_OR_PARTLY
 from reidlib.study.data import StudyData
 from reidlib.study.ranking import Gallery
-from reidlib.study.tables import Result
 
-PALETTE = sns.color_palette("colorblind")
 RIGHT, WRONG, NEUTRAL = "#1a9641", "#d7191c", "#555555"  # also told apart by a solid and a dashed border
 
 
-def picture(data: StudyData, split: str, labels: Mapping[str, Tensor], index: int) -> np.ndarray:
+def picture(data: StudyData, split: str, labels: Mapping[str, Tensor] | pd.DataFrame, index: int) -> np.ndarray:
     """(H, W, 3) uint8: one image of a split. A world's is rendered anew, so no world need be on disk."""
     wanted = {name: int(labels[name][index]) for name in ("person", "sequence", "frame")}
     if data.spec is not None:
@@ -89,6 +91,62 @@ def frame_order_strip(
     return figure
 
 
+def backdrops(spec: CourtsideSpec, split: str, people: Sequence[int], names: Sequence[str], frames: int = 8) -> Figure:
+    """The first frames of some identities (numbers from 0 within the split) on each backdrop, a row each."""
+    rows = [(person, name) for person in people for name in names]
+    figure, axes = plt.subplots(
+        len(rows), frames, figsize=(0.72 * frames, 1.42 * len(rows)), squeeze=False, facecolor="w"
+    )
+    for line, (person, name) in zip(axes, rows, strict=True):
+        for frame, axis in enumerate(line):
+            pixels, _ = render_image(replace(spec, backdrop=name), split, PERSON_OFFSET[split] + person, frame)
+            _image(axis, pixels, NEUTRAL)
+        line[0].set_ylabel(name, fontsize=8)
+    figure.tight_layout(pad=0.25)
+    return figure
+
+
+def audit_sheet(data: StudyData, table: pd.DataFrame, first: int = 16) -> Figure:
+    """Figure 1 of report `along`: the images of the highest losses, those decided hard above those deleted.
+
+    table: of training images, as `audit.audit_table` gives it. first: how many images of each decision. Beneath each
+    image its loss, its decision and, in a world, how much of the person is visible; a world's images have a green
+    border where the truth agrees with the decision, a red, dashed one where it does not.
+    Raises ValueError for a table without a hard or deleted image.
+    """
+    blocks = [table[table["decision"] == decision].head(first) for decision in (HARD, DELETED)]
+    blocks = [block for block in blocks if len(block)]
+    if not blocks:
+        raise ValueError("table: wants images decided hard or deleted, has none")
+    across = 8
+    lines = [block.iloc[start : start + across] for block in blocks for start in range(0, len(block), across)]
+    figure, axes = plt.subplots(
+        len(lines), across, figsize=(7.2, 0.3 + 2.2 * len(lines)), squeeze=False, facecolor="w", layout="constrained"
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    for line, row in zip(lines, axes, strict=True):
+        for axis, index in zip(row, line.index, strict=False):
+            entry = table.loc[index]
+            axis.axis("on")
+            _image(axis, picture(data, "train", table, index), _border(entry))
+            visible = f"\nvisible {entry['visible']:.2f}" if "visible" in entry else ""
+            axis.set_xlabel(f"{entry['decision']}\nloss {entry['loss']:.2f}{visible}", fontsize=8)
+    if "visible" in table:
+        words = {"the decision agrees with the truth": (RIGHT, "-"), "it does not": (WRONG, (0, (3, 2)))}
+        handles = [Patch(fc="none", ec=colour, ls=style, lw=2.2, label=word) for word, (colour, style) in words.items()]
+        figure.legend(handles=handles, fontsize=8, ncols=2, frameon=False, loc="outside upper center")
+    return figure
+
+
+def _border(entry: Mapping) -> str:
+    """Whether the decision on a line of the audit's table is right, as a colour; neutral where the truth is unknown."""
+    if "visible" not in entry:
+        return NEUTRAL
+    fully, partly = (entry["visible"] < target.below for target in (FULLY, FULLY_OR_PARTLY))
+    return RIGHT if (fully if entry["decision"] == DELETED else partly and not fully) else WRONG
+
+
 def _image(axis, pixels: np.ndarray, colour: str) -> None:
     axis.imshow(pixels, interpolation="antialiased")
     axis.set(xticks=[], yticks=[])
@@ -138,77 +196,4 @@ def window_drawing() -> Figure:
     axis.set(xlim=(-2.3, 4.6), ylim=(-4.3, 0.95), aspect="equal")
     axis.axis("off")
     figure.tight_layout(pad=0.2)
-    return figure
-
-
-def variants_plot(
-    base: Result, curves: Mapping[str, Mapping[str, Result]], reported: Mapping[str, Mapping[str, float]]
-) -> Figure:
-    """mAP difference to the baseline against the window, ours with 95 % intervals, the report's as open marks.
-
-    curves: line name -> window name -> Result; reported: line name -> window name -> difference in points.
-    """
-    figure, axis = plt.subplots(figsize=(7.2, 4.2), facecolor="w", layout="constrained")
-    axis.axhline(0, color="#888888", lw=1)
-    windows = list(dict.fromkeys(name for line in curves.values() for name in line))
-    for number, ((line, points), colour) in enumerate(zip(curves.items(), PALETTE, strict=False)):
-        x = np.array([windows.index(name) for name in points]) + 0.12 * (number - (len(curves) - 1) / 2)
-        found = [result.minus(base) for result in points.values()]
-        mean = np.array([d.mean for d in found])
-        error = np.array([[d.mean - d.low for d in found], [d.high - d.mean for d in found]])
-        axis.errorbar(x, mean, error, fmt="os^Dv"[number], ms=5, capsize=3, lw=1.3, color=colour, label=f"{line}, ours")
-        quoted = [
-            (position, reported[line][name])
-            for position, name in zip(x, points, strict=True)
-            if name in reported.get(line, {})
-        ]
-        if quoted:
-            axis.plot(
-                *zip(*quoted, strict=True), "os^Dv"[number], mfc="none", ms=8, color=colour, label=f"{line}, report"
-            )
-    axis.set_xticks(range(len(windows)), windows)
-    axis.set(xlabel="window", ylabel="mAP, points above the baseline")
-    figure.legend(fontsize=8, ncols=3, frameon=False, loc="outside lower center")
-    sns.despine(ax=axis)
-    return figure
-
-
-def difference_plot(rows: Mapping[str, Result], base: str, reported: Mapping[str, float]) -> Figure:
-    """Each row's mAP above a base row: ours with its 95 % interval, the report's as an open mark."""
-    figure, axis = plt.subplots(figsize=(7.2, 0.55 * len(rows) + 1.0), facecolor="w")
-    axis.axvline(0, color="#888888", lw=1)
-    names = [name for name in rows if name != base]
-    for y, name in enumerate(reversed(names)):
-        d = rows[name].minus(rows[base])
-        axis.errorbar(
-            d.mean,
-            y,
-            xerr=[[d.mean - d.low], [d.high - d.mean]],
-            fmt="o",
-            capsize=3,
-            color=PALETTE[0],
-            label="ours, 95 % interval" if y == 0 else None,
-        )
-        if name in reported:
-            axis.plot(reported[name], y, "D", mfc="none", ms=8, color=PALETTE[1], label="report" if y == 0 else None)
-    axis.set_yticks(range(len(names)), list(reversed(names)))
-    axis.set(xlabel=f"mAP, points above {base}", ylim=(-0.6, len(names) - 0.4))
-    axis.legend(fontsize=8, frameon=False)
-    sns.despine(ax=axis)
-    figure.tight_layout()
-    return figure
-
-
-def training_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
-    """Cross-entropy and triplet loss against the epoch, a line a run."""
-    figure, axes = plt.subplots(1, 2, figsize=(7.2, 2.8), facecolor="w")
-    for name, curve in curves.items():
-        epochs = [point["epoch"] for point in curve]
-        axes[0].plot(epochs, [point["cross_entropy"] for point in curve], label=name)
-        axes[1].plot(epochs, [point["triplet"] for point in curve], label=name)
-    for axis, title in zip(axes, ("cross-entropy", "triplet loss"), strict=True):
-        axis.set(xlabel="epoch", title=title)
-        sns.despine(ax=axis)
-    axes[0].legend(fontsize=8, frameon=False)
-    figure.tight_layout()
     return figure

@@ -8,6 +8,7 @@ from typing import Any
 from reidlib.data import load_images, open_dataset
 from reidlib.data.paths import data_home
 from reidlib.data.table import unmatched_queries
+from reidlib.study.data import TEST
 from reidlib.study.profile import Profile
 from reidlib.study.ranking import Ranking
 from reidlib.study.recipes.own import own_images
@@ -51,7 +52,7 @@ def train_on_folder(
         image_scale=1.0,
         epoch_scale=1.0,
         batch_scale=1.0,
-        backbone="",
+        backbones={},
         backbone_width=backbone_width,
         part_dim=0,
         seeds=(seed,),
@@ -59,4 +60,4 @@ def train_on_folder(
         precision="fp32",
     )
     study = Study(profile, Store(data_home() / "store"), dataset=dataset)
-    return study.evaluate(recipe, seed, Ranking(protocol="market1501"), split="test").record
+    return study.evaluate(recipe, seed, Ranking(protocol="market1501"), TEST).record

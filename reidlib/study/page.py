@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 
+from reidlib.study.data import WORLDS
 from reidlib.study.profile import label
 from reidlib.study.recipe import Recipe
 from reidlib.study.runner import Study
@@ -31,11 +32,28 @@ def photograph(figure: Figure, *, dpi: int = 110) -> Image:
     return Image(buffer.getvalue(), format="jpeg")
 
 
-def scale_sentence(study: Study, recipe: Recipe, entries: Sequence[Entry]) -> str:
-    """Data, scale and date of a page in two sentences."""
+def data_name(study: Study, benchmark: str) -> str:
+    """What a benchmark runs on here: "Crosswalk", "Market-1501" and the like."""
+    if study.profile.data == "folder":
+        return "one's own images"
+    real = {"synergyreid": "SynergyReID", "market1501": "Market-1501"}
+    return WORLDS[benchmark].capitalize() if study.profile.data == "worlds" else real[benchmark]
+
+
+def _data_words(study: Study, benchmark: str) -> str:
+    spec = study.data_of(benchmark).spec
+    if spec is None:
+        return data_name(study, benchmark)
+    sizes = {split: getattr(spec, f"{split}_ids", 0) for split in ("train", "val", "test")}
+    words = {"train": "training", "val": "validation", "test": "test"}
+    people = ", ".join(f"{count} {words[split]}" for split, count in sizes.items() if count)
+    return f"the {data_name(study, benchmark)} world ({people} identities)"
+
+
+def scale_sentence(study: Study, recipe: Recipe, entries: Sequence[Entry], *, also: Sequence[str] = ()) -> str:
+    """Data, scale and date of a page in two sentences. also: benchmarks on the page beside the recipe's own."""
     p, scaled = study.profile, recipe.scaled(study.profile)
-    world = f"the Courtside world ({p.train_ids} training, {p.val_ids} validation identities)"
-    data = world if study.data.spec is not None else p.data
+    data = " and ".join(_data_words(study, benchmark) for benchmark in (recipe.benchmark, *also))
     seeds = f"{len(p.seeds)} seed{'s' if len(p.seeds) > 1 else ''} ({', '.join(map(str, p.seeds))})"
     newest = max(entry.record["end"][:10] for entry in entries)
     return (

@@ -1,49 +1,23 @@
-"""What each chapter needs from the store, and how it is computed: every core a run, one bar with the time left."""
+"""How what the chapters need is computed: every core a run, one bar with the time left."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from itertools import product
 
 from tqdm import tqdm
 
 from reidlib.data.sampling import iterations_per_epoch
-from reidlib.study.ranking import Ranking
+from reidlib.study.needs import CHAPTERS, FusionNeed, Need
 from reidlib.study.recipe import Recipe
-from reidlib.study.recipes import vtrm
 from reidlib.study.runner import Study
 from reidlib.study.store import Entry
 
-
-@dataclass(frozen=True)
-class Need:
-    """One recipe under some rankings; publish_features when the chapter ranks its features anew."""
-
-    recipe: Recipe
-    rankings: tuple[Ranking, ...]
-    publish_features: bool = False
-
-
-def _mgn() -> list[Need]:
-    plain_and_reranked = (Ranking(rerank=False), Ranking(rerank=True))
-    return [Need(recipe, plain_and_reranked) for recipe in vtrm.table1().values()]
-
-
-def _vtrm() -> list[Need]:
-    reranked = [*vtrm.table2("mean").values(), *vtrm.table2("min").values()]
-    return [Need(vtrm.six_times(), (*dict.fromkeys(reranked), *vtrm.on_plain().values()), publish_features=True)]
-
-
-def _worlds() -> list[Need]:
-    return []  # drawn from the spec
-
-
-CHAPTERS: dict[str, Callable[[], list[Need]]] = {"worlds": _worlds, "mgn": _mgn, "vtrm": _vtrm}
+FEATURES, AUDIT = "features.safetensors", "audit.safetensors"
 
 
 def run(study: Study, chapters: list[str]) -> None:
@@ -52,10 +26,17 @@ def run(study: Study, chapters: list[str]) -> None:
     On the CPU each core trains one run on one thread: two runs of two threads each wait for each other, and one
     thread's sums do not depend on the number of cores. A GPU takes one run after the other.
     """
-    if not _jobs(study, chapters):
-        return
-    study.data.dataset  # noqa: B018  opened or rendered now, so that keys are those of the data on this disk
     jobs = _jobs(study, chapters)
+    if jobs:
+        for benchmark in {need.recipe.benchmark for need, _ in jobs}:
+            study.data_of(benchmark).dataset  # noqa: B018  rendered now, so that keys are those of the data on this disk
+        _run_jobs(study, _jobs(study, chapters))
+    fusions = list(product(study.profile.seeds, _needs(study, chapters, FusionNeed)))
+    for seed, need in tqdm(fusions, desc="fusions", leave=False):  # seed by seed: its members' distances are kept
+        study.fuse(need.recipes, seed, need.fusion, need.scene)
+
+
+def _run_jobs(study: Study, jobs: list[tuple[Need, int]]) -> None:
     form = "{desc}: {percentage:3.0f}% |{bar}| {elapsed} elapsed, {remaining} left"
     workers = 1 if study.device.type == "cuda" else max(1, min(os.cpu_count() or 1, len(jobs)))
     context = multiprocessing.get_context("spawn")
@@ -95,40 +76,55 @@ def _follow(waiting: set[Future], bar: tqdm, done) -> None:
 def _jobs(study: Study, chapters: list[str]) -> list[tuple[Need, int]]:
     """One job a training run that lacks something, the rankings of all chapters together; long runs first."""
     jobs: dict[str, tuple[Need, int]] = {}
-    for chapter in chapters:
-        for need in CHAPTERS[chapter]():
-            for seed in study.profile.seeds:
-                if _lacks(study, need, seed):
-                    key = study.train_key(need.recipe, seed)
-                    before = jobs[key][0].rankings if key in jobs else ()
-                    features = need.publish_features or (key in jobs and jobs[key][0].publish_features)
-                    rankings = tuple(dict.fromkeys(before + need.rankings))
-                    jobs[key] = replace(need, rankings=rankings, publish_features=features), seed
-    return sorted(jobs.values(), key=lambda job: -_cost(study, *job))  # no core is idle at the end
+    for need, seed in product(_members(study, chapters), study.profile.seeds):
+        if _lacks(study, need, seed):
+            key = study.train_key(need.recipe, seed)
+            before = jobs[key][0] if key in jobs else Need(need.recipe, ())
+            evaluations = tuple(dict.fromkeys(before.evaluations + need.evaluations))
+            features = tuple(dict.fromkeys(before.features + need.features))
+            jobs[key] = Need(need.recipe, evaluations, features, before.audit or need.audit), seed
+    # what others read first, then the longest: no core is idle at the end
+    return sorted(jobs.values(), key=lambda job: (not job[0].audit, -_cost(study, *job)))
+
+
+def _needs(study: Study, chapters: list[str], kind: type) -> list:
+    return [need for chapter in chapters for need in CHAPTERS[chapter](study) if isinstance(need, kind)]
+
+
+def _members(study: Study, chapters: list[str]) -> list[Need]:
+    """The needs of single runs: the chapters' own, first models, and members of fusions, where these are missing."""
+    needs = _needs(study, chapters, Need)
+    for need in _needs(study, chapters, FusionNeed):
+        keys = [study.fuse_key(need.recipes, seed, need.fusion, need.scene) for seed in study.profile.seeds]
+        if any(study.store.find("fuse", key) is None for key in keys):
+            needs += [Need(recipe, (), features=(need.scene,)) for recipe in need.recipes]
+    lacking = [need.recipe for need in needs if any(_lacks(study, need, seed) for seed in study.profile.seeds)]
+    return needs + [Need(recipe.first_model, (), audit=True) for recipe in lacking if recipe.first_model]
 
 
 def _cost(study: Study, need: Need, seed: int) -> float:
-    """Training cost in arbitrary units, iterations times branches; next to nothing for a run that is trained."""
+    """Training cost in arbitrary units, iterations by weight; next to nothing for a run that is trained."""
     if study.store.find("train", study.train_key(need.recipe, seed), needs="weights.safetensors"):
         return 1e-3
     options = need.recipe.scaled(study.profile).training
-    images = len(study.data.dataset.rows("train"))
-    return options.epochs * iterations_per_epoch(images, options.persons, options.images) * _branches(need.recipe)
+    rows = study.data_of(need.recipe.benchmark).training_rows(*need.recipe.trained_on)
+    images = len(rows)  # before a curation, which is not known yet
+    iterations = options.epochs * iterations_per_epoch(images, options.persons, options.images)
+    return iterations * _weight(study, need.recipe)
 
 
-def _branches(recipe: Recipe) -> int:
-    return 1 + len(recipe.model_options.get("parts", ()))
+def _weight(study: Study, recipe: Recipe) -> float:
+    """What an iteration costs: images, branches and pixels."""
+    scaled = recipe.scaled(study.profile)
+    images = scaled.training.persons * scaled.training.images
+    return images * (1 + len(recipe.model_options.get("parts", ()))) * scaled.height * scaled.width
 
 
 def _lacks(study: Study, need: Need, seed: int) -> bool:
-    if need.publish_features:
-        key = study.features_key(need.recipe, seed, "val")
-        if study.store.find("features", key, needs="features.safetensors") is None:
-            return True
-    return any(
-        study.store.find("evaluate", study.evaluate_key(need.recipe, seed, ranking)) is None
-        for ranking in need.rankings
-    )
+    wanted = [("features", study.features_key(need.recipe, seed, scene), FEATURES) for scene in need.features]
+    wanted += [("train", study.train_key(need.recipe, seed), AUDIT)] if need.audit else []
+    wanted += [("evaluate", study.evaluate_key(need.recipe, seed, *asked), None) for asked in need.evaluations]
+    return any(study.store.find(stage, key, needs=file) is None for stage, key, file in wanted)
 
 
 _worker: dict = {}
@@ -142,29 +138,39 @@ def _begin_worker(study: Study, done) -> None:
 
 def _compute(need: Need, seed: int) -> None:
     study, done = _worker["study"], _worker["done"]
-    branches = _branches(need.recipe)
+    weight = _weight(study, need.recipe)
 
     def advance(iterations: int) -> None:
         with done.get_lock():
-            done.value += iterations * branches
+            done.value += iterations * weight
 
     study.advance = advance
-    if need.publish_features:
-        study.features(need.recipe, seed)
-    for ranking in need.rankings:
-        study.evaluate(need.recipe, seed, ranking)
+    if need.audit:
+        study.audit(need.recipe, seed)
+    for scene in need.features:
+        study.features(need.recipe, seed, scene)
+    for ranking, scene in need.evaluations:
+        study.evaluate(need.recipe, seed, ranking, scene)
 
 
-def entries(study: Study, chapters: list[str]) -> list[tuple[Entry, bool]]:
-    """Every record behind the chapters, once, and whether its features are published with it; after `run`."""
-    found: dict[str, tuple[Entry, bool]] = {}
-    for chapter in chapters:
-        for need in CHAPTERS[chapter]():
-            for seed in study.profile.seeds:
-                key = study.features_key(need.recipe, seed, "val")
-                published = need.publish_features or (key in found and found[key][1])
-                file = "features.safetensors" if published else None
-                found[key] = study.store.find("features", key, needs=file), published
-                others = [study.evaluate(need.recipe, seed, ranking) for ranking in need.rankings]
-                found |= {entry.key: (entry, False) for entry in [*others, study.find_training(need.recipe, seed)]}
+def entries(study: Study, chapters: list[str]) -> list[tuple[Entry, list[str]]]:
+    """Every record behind the chapters, once, and which of its files are published with it; after `run`."""
+    found: dict[str, tuple[Entry, list[str]]] = {}
+
+    def add(entry: Entry, files: list[str]) -> None:
+        found[entry.key] = max((entry, files), found.get(entry.key, (entry, [])), key=lambda pair: len(pair[1]))
+
+    for need, seed in product(_needs(study, chapters, Need), study.profile.seeds):
+        for ranking, scene in need.evaluations:
+            add(study.evaluate(need.recipe, seed, ranking, scene), [])
+        if need.audit:
+            add(study.audit(need.recipe, seed), [AUDIT])
+        else:
+            add(study.find_training(need.recipe, seed), [])
+        for scene in {scene for _, scene in need.evaluations} | set(need.features):
+            files = [FEATURES] if scene in need.features else []
+            key = study.features_key(need.recipe, seed, scene)
+            add(study.store.find("features", key, needs=files[0] if files else None), files)
+    for need, seed in product(_needs(study, chapters, FusionNeed), study.profile.seeds):
+        add(study.fuse(need.recipes, seed, need.fusion, need.scene), [])
     return list(found.values())

@@ -16,13 +16,16 @@ PARAMS = Path(__file__).parents[2] / "params"
 class Profile:
     """Scale factors and choices; `Recipe.scaled(profile)` is the only place where they meet a recipe.
 
-    profile: its name, shown on the page. data: "courtside", "synergyreid" or "folder" (one's own images).
-    data_root: where a real data set lies ("": its documented place). train_ids, val_ids, test_ids: identities of the
-    world's splits (real data: all).
+    profile: its name, shown on the page. data: "worlds", rendered here; "real", the reports' data sets on this disk; or
+    "folder", one's own images. data_root: the folder that holds the worlds, or the real data sets under their names, or
+    the own images; "": the documented places. train_ids, val_ids, test_ids: identities of the Courtside world's splits;
+    those of the Crosswalk world are in proportion (real data: all).
     image_scale: factor on the recipe's height and width, rounded up to multiples of 16 pixels.
     epoch_scale: factor on epochs, milestones, warm-up and freezing. batch_scale: factor on persons per batch.
-    backbone: in place of the recipe's ("": the recipe's). backbone_width: factor on channels. part_dim: in place of the
-    recipe's (0: the recipe's). seeds: one run each. device: "auto", "cpu" or "cuda". precision: "fp32" or "bf16".
+    backbones: light stand-ins for the recipe's, {"resnet50": "resnet18"}: "se_resnet50_ibn" becomes "se_resnet18_ibn";
+    the first pattern that fits counts, such as "resnet*"; empty: the recipe's own. backbone_width: factor on channels.
+    part_dim: in place of the recipe's (0: the recipe's).
+    seeds: one run each. device: "auto", "cpu" or "cuda". precision: "fp32" or "bf16".
     """
 
     profile: str
@@ -34,7 +37,7 @@ class Profile:
     image_scale: float
     epoch_scale: float
     batch_scale: float
-    backbone: str
+    backbones: dict[str, str]
     backbone_width: float
     part_dim: int
     seeds: tuple[int, ...]
@@ -51,7 +54,7 @@ class Profile:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds: wants one or more different integers, got {list(self.seeds)}")
         for name, choices in (
-            ("data", ("courtside", "synergyreid", "folder")),
+            ("data", ("worlds", "real", "folder")),
             ("device", ("auto", "cpu", "cuda")),
             ("precision", ("fp32", "bf16")),
         ):
@@ -116,6 +119,12 @@ def _checked(source: str, key: str, value: Any, kind: str) -> Any:
             return tuple(value)
         raise ValueError(
             f"{source}: {key} wants a list of integers such as [0, 1, 2], with papermill -y 'seeds: [0]'; got {value!r}"
+        )
+    if kind == "dict[str, str]":
+        if isinstance(value, dict) and all(type(item) is str for pair in value.items() for item in pair):
+            return dict(value)
+        raise ValueError(
+            f"{source}: {key} wants names for names, with papermill -y '{key}: {{resnet50: resnet18}}'; got {value!r}"
         )
     if kind == "float" and type(value) is int:
         value = float(value)

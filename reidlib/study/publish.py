@@ -14,9 +14,8 @@ from reidlib.study import plans
 from reidlib.study.chapter import open_study
 from reidlib.study.profile import load_profile, profile_path
 from reidlib.study.provenance import ROOT
+from reidlib.study.runner import VERSIONS
 from reidlib.study.store import copy_entries
-
-STAGES = ("train", "features", "evaluate")
 
 
 def study_book(profile_name: str, *, publish: bool = False) -> Path:
@@ -31,14 +30,14 @@ def study_book(profile_name: str, *, publish: bool = False) -> Path:
     if not publish:
         book = ROOT / "_build" / profile.profile / "book"
         shutil.rmtree(book, ignore_errors=True)
-        shutil.copytree(ROOT / "book", book, ignore=shutil.ignore_patterns(*STAGES))
+        shutil.copytree(ROOT / "book", book, ignore=shutil.ignore_patterns(*VERSIONS))
     study = open_study(profile, published=book / "records")
     plans.run(study, list(plans.CHAPTERS))
     found = plans.entries(study, list(plans.CHAPTERS))
-    for stage in STAGES:
+    for stage in VERSIONS:
         shutil.rmtree(book / "records" / stage, ignore_errors=True)
-    for entry, features in found:
-        copy_entries([entry], book / "records", files=["features.safetensors"] if features else [])
+    for entry, files in found:
+        copy_entries([entry], book / "records", files=files)
     for chapter in plans.CHAPTERS:
         execute(chapter, profile_name, book)
     return build(book)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
-from reidlib.augment import Augmentation
+from reidlib.augment import LATER, Augmentation
+from reidlib.curation import Curation
+from reidlib.optimisation import TrainingOptions
+from reidlib.study.data import WORLDS
 from reidlib.study.profile import Profile
-from reidlib.training import TrainingOptions
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,15 @@ class Recipe:
     """One row's training.
 
     row: the name of the row in the report's table. model, model_options: arguments of `reidlib.models.build`, without
-    the number of classes. height, width: pixels. augmentation, training: what the names say.
+    the number of classes. height, width: pixels. augmentation, training: what the names say. benchmark: "synergyreid"
+    or "market1501", the data set or the world in its layout. train_on: "train", or "trainval" for the training and the
+    validation split together. knobs: (name, value) of the world's spec in which the one to train on differs from the
+    profile's. repetition: numbers the runs of a seed ensemble, which differ in nothing else. audit: keep what the
+    training images lost, for a curation to read. follow: while training, note the mAP on the benchmark's evaluation
+    split and what `reidlib.probes` measures. least_persons: in a batch, however small the profile makes it.
+    longer: times the profile's factor on epochs, but no more epochs than the report's.
+    curation, first_model: the training set is curated by the losses of that recipe's run of the same seed. harder: the
+    augmentation of the images that it found hard and of its copies; None: the same as of all others.
     """
 
     report: str
@@ -28,24 +39,54 @@ class Recipe:
     width: int
     augmentation: Augmentation
     training: TrainingOptions
+    benchmark: str = field(default="synergyreid", metadata=LATER)
+    train_on: str = field(default="train", metadata=LATER)
+    knobs: tuple[tuple[str, Any], ...] = field(default=(), metadata=LATER)
+    repetition: int = field(default=0, metadata=LATER)
+    audit: bool = field(default=False, metadata=LATER)
+    follow: bool = field(default=False, metadata=LATER)
+    least_persons: int = field(default=2, metadata=LATER)
+    longer: float = field(default=1.0, metadata=LATER)
+    curation: Curation | None = field(default=None, metadata=LATER)
+    first_model: Recipe | None = field(default=None, metadata=LATER)
+    harder: Augmentation | None = field(default=None, metadata=LATER)
+
+    def __post_init__(self) -> None:
+        if self.benchmark not in WORLDS:
+            raise ValueError(f"benchmark: wants one of {', '.join(WORLDS)}, got {self.benchmark!r}")
+        if self.train_on not in ("train", "trainval"):
+            raise ValueError(f"train_on: wants 'train' or 'trainval', got {self.train_on!r}")
+        if (self.audit or self.follow) and self.model != "baseline":
+            raise ValueError(f"audit, follow: want a baseline, which has one head, got {self.model!r}")
+        first = self.first_model
+        if self.curation and not (first and first.audit and first.trained_on == self.trained_on):
+            raise ValueError("first_model: a curation reads the losses of a recipe with audit, on the same images")
+        if (self.training.classification == "circle") != bool(self.model_options.get("cosine")):
+            raise ValueError("cosine: logits are cosines for the class form of the circle loss, and for it alone")
+
+    @property
+    def trained_on(self) -> tuple[str, tuple[tuple[str, Any], ...]]:
+        """The splits and the world's knobs, for `StudyData`."""
+        return self.train_on, self.knobs
 
     def scaled(self, profile: Profile) -> Recipe:
         """The recipe at the profile's scale. The learning rate, the losses and the probabilities stay as they are."""
         options = dict(self.model_options)
-        if profile.backbone:
-            options["backbone"] = profile.backbone
+        options["backbone"] = _stand_in(options["backbone"], profile.backbones)
         options["width"] = profile.backbone_width
         if profile.part_dim and "part_dim" in options:
             options["part_dim"] = profile.part_dim
-        t, factor = self.training, profile.epoch_scale
-        persons = max(2, round(t.persons * profile.batch_scale))
+        t, factor = self.training, min(1.0, self.longer * profile.epoch_scale)
+        persons = max(self.least_persons, round(t.persons * profile.batch_scale))
         shard = t.triplet_shard if (persons * t.images) % (t.triplet_shard or 1) == 0 else 0
         return replace(
             self,
             model_options=options,
             height=_multiple_of_16(self.height * profile.image_scale),
             width=_multiple_of_16(self.width * profile.image_scale),
-            augmentation=replace(self.augmentation, pad=round(self.augmentation.pad * profile.image_scale)),
+            augmentation=_scaled(self.augmentation, profile),
+            harder=self.harder and _scaled(self.harder, profile),
+            first_model=self.first_model and self.first_model.scaled(profile),
             training=replace(
                 t,
                 epochs=max(1, round(t.epochs * factor)),
@@ -58,12 +99,41 @@ class Recipe:
             ),
         )
 
+    def config(self) -> dict[str, Any]:
+        """All that the trained weights depend on, as JSON values, for a run's key.
+
+        Without the row, which is a name in a table. Without fields that came later than runs which were recorded, where
+        they are at their default: the recipe is the same one, and so is its run.
+        """
+        return plain(self)
+
     def changes(self, other: Recipe) -> list[tuple[str, Any, Any]]:
         """(field, here, there) for every field in which the two differ: what the scaling changed."""
-        mine, theirs = _flat(asdict(self)), _flat(asdict(other))
+        mine, theirs = (_flat(asdict(replace(recipe, curation=None, first_model=None))) for recipe in (self, other))
         return [
             (key, mine.get(key), theirs.get(key)) for key in sorted(mine | theirs) if mine.get(key) != theirs.get(key)
         ]
+
+
+def _stand_in(backbone: str, stand_ins: Mapping[str, str]) -> str:
+    """The backbone with its plain name replaced by that of the first pattern that fits; "se_" and "_ibn" stay."""
+    name = backbone.removeprefix("se_").removesuffix("_ibn")
+    return backbone.replace(name, next((to for pattern, to in stand_ins.items() if fnmatchcase(name, pattern)), name))
+
+
+def plain(part: Any) -> Any:
+    """A dataclass as JSON values for a key, without a recipe's row and without unset fields that came later."""
+    if not is_dataclass(part):
+        return part
+    return {f.name: plain(getattr(part, f.name)) for f in fields(part) if f.name != "row" and not _unset(part, f)}
+
+
+def _unset(part: Any, field: Field) -> bool:
+    return bool(field.metadata.get("later")) and getattr(part, field.name) == field.default
+
+
+def _scaled(augmentation: Augmentation, profile: Profile) -> Augmentation:
+    return replace(augmentation, pad=round(augmentation.pad * profile.image_scale))
 
 
 def _multiple_of_16(pixels: float) -> int:

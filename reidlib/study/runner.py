@@ -7,29 +7,34 @@ evaluate  (features, ranking)                      -> mAP, CMC, mINP, the averag
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 
 from reidlib import models
 from reidlib.checkpoint import save_tensors
+from reidlib.curation import Curated, curate, decide, mean_losses
 from reidlib.data import Dataset
-from reidlib.features import extract
-from reidlib.study.data import StudyData
+from reidlib.features import confidences
+from reidlib.study.data import VAL, Scene, StudyData
+from reidlib.study.following import LABELS, follower, scene_tensors
+from reidlib.study.fusing import Fusion, score_fused
 from reidlib.study.profile import Profile, label
 from reidlib.study.provenance import Stopwatch
-from reidlib.study.ranking import Gallery, Ranking, score
-from reidlib.study.recipe import Recipe
+from reidlib.study.ranking import KEPT_GALLERIES, Gallery, Ranking, score
+from reidlib.study.recipe import Recipe, plain
 from reidlib.study.store import Entry, Store, key_of
-from reidlib.training import train
+from reidlib.training import Harder, train
 
 # A stage's version is raised when its numbers change; tests/test_numerics.py pins them.
-VERSIONS = {"train": 1, "features": 1, "evaluate": 1}
-LABELS = ("person", "camera", "sequence", "frame")
+VERSIONS = {"train": 1, "features": 1, "evaluate": 2, "fuse": 1}
+REPETITION = 1_000  # what a repetition adds to the seed
 
 
 @dataclass
@@ -42,10 +47,18 @@ class Study:
     advance: Callable[[int], None] | None = None  # told of every training iteration, in place of a bar
     threads: int = field(default_factory=torch.get_num_threads)  # of a CPU run; its last bits depend on it
     galleries: dict[str, Gallery] = field(default_factory=dict, repr=False)
+    benchmarks: dict[str, StudyData] = field(default_factory=dict, repr=False)
 
-    @cached_property
+    @property
     def data(self) -> StudyData:
-        return StudyData(self.profile, self.dataset)
+        """What recipes of the benchmark "synergyreid" are trained on."""
+        return self.data_of("synergyreid")
+
+    def data_of(self, benchmark: str) -> StudyData:
+        """What recipes of a benchmark are trained on: a world, the real data, or one's own."""
+        if benchmark not in self.benchmarks:
+            self.benchmarks[benchmark] = StudyData(self.profile, self.dataset, benchmark)
+        return self.benchmarks[benchmark]
 
     @cached_property
     def device(self) -> torch.device:
@@ -58,11 +71,19 @@ class Study:
     def train_key(self, recipe: Recipe, seed: int) -> str:
         return key_of("train", VERSIONS["train"], self._train_config(recipe, seed))
 
-    def features_key(self, recipe: Recipe, seed: int, split: str) -> str:
-        return key_of("features", VERSIONS["features"], {"split": split}, [self.train_key(recipe, seed)])
+    def features_key(self, recipe: Recipe, seed: int, scene: Scene) -> str:
+        config = {"split": scene.split}
+        config |= {"world": self.data_of(recipe.benchmark).scene_spec(scene).key} if scene.knobs else {}
+        config |= {"flip": scene.flip, "scales": scene.scales} if scene.flip or scene.scales != (1.0,) else {}
+        return key_of("features", VERSIONS["features"], config, [self.train_key(recipe, seed)])
 
-    def evaluate_key(self, recipe: Recipe, seed: int, ranking: Ranking, split: str = "val") -> str:
-        return key_of("evaluate", VERSIONS["evaluate"], asdict(ranking), [self.features_key(recipe, seed, split)])
+    def evaluate_key(self, recipe: Recipe, seed: int, ranking: Ranking, scene: Scene = VAL) -> str:
+        config = plain(ranking) | {"query_frame": scene.query_frame}
+        return key_of("evaluate", VERSIONS["evaluate"], config, [self.features_key(recipe, seed, scene)])
+
+    def fuse_key(self, recipes: Sequence[Recipe], seed: int, fusion: Fusion, scene: Scene = VAL) -> str:
+        config = plain(fusion) | {"query_frame": scene.query_frame}
+        return key_of("fuse", VERSIONS["fuse"], config, [self.features_key(r, seed, scene) for r in recipes])
 
     def train(self, recipe: Recipe, seed: int) -> Entry:
         """The run of a recipe (as the report has it) at the profile's scale, with one seed; its weights at hand."""
@@ -71,41 +92,77 @@ class Study:
             torch.set_num_threads(self.threads)  # numba's OpenMP layer changes it for the whole process
             watch = Stopwatch(self.device)
             scaled = recipe.scaled(self.profile)
-            rows = self.data.dataset.rows("train")
-            persons, labels = rows["person"].factorize(sort=True)
-            model = self._model(scaled, len(labels), seed)
+            data = self.data_of(recipe.benchmark)
+            rows = data.training_rows(*recipe.trained_on)
+            images = data.training_images(*recipe.trained_on, scaled.height, scaled.width, self.device)
+            labels, classes = torch.tensor(rows["label"].to_numpy()), rows["label"].nunique()
+            chosen, harder = torch.arange(len(rows)), None
+            if recipe.curation:
+                index, hard = self.curated(recipe, seed, rows)[1]
+                chosen = torch.from_numpy(index)
+                harder = Harder(torch.from_numpy(hard), scaled.harder or scaled.augmentation)
+            model = self._model(scaled, classes, seed + REPETITION * recipe.repetition)
             checkpoint = work / "checkpoint.safetensors"
             resumed = checkpoint.exists()
+            losses = torch.full((scaled.training.epochs, len(chosen)), torch.nan) if recipe.audit else None
             curve = train(
                 model,
-                self.data.images("train", scaled.height, scaled.width, self.device),
-                torch.tensor(persons),
+                images if recipe.curation is None else images[chosen.to(self.device)],
+                labels[chosen],
                 augmentation=scaled.augmentation,
                 options=scaled.training,
-                seed=seed,
-                names=rows["path"].tolist(),
+                seed=seed + REPETITION * recipe.repetition,
+                harder=harder,
+                image_losses=losses,
+                names=rows["path"].iloc[chosen].tolist(),
                 checkpoint=checkpoint,
+                at_epoch=follower(model, data, scaled, images, labels) if recipe.follow else None,
                 advance=self.advance,
                 description=f"{recipe.row}, seed {seed}",
             )
-            save_tensors(folder / "weights.safetensors", dict(model.state_dict()), {"classes": len(labels)})
+            if losses is not None:
+                kept = {"losses": losses.half()} | confidences(model, images, labels, scaled.training.precision)
+                known = [*LABELS, *(name for name in ["visible"] if name in rows)]
+                kept |= {name: torch.tensor(rows[name].to_numpy()) for name in known}
+                save_tensors(folder / "audit.safetensors", kept)
+            save_tensors(folder / "weights.safetensors", dict(model.state_dict()), {"classes": classes})
             return self._record("train", self._train_config(recipe, seed), watch) | {
                 "row": recipe.row,
                 "resumed": resumed,  # then start, seconds and commit are the last process's; the curve has every epoch
-                "classes": len(labels),
-                "images": len(rows),
+                "classes": classes,
+                "images": len(chosen),
                 "parameters": sum(p.numel() for p in model.parameters()),
                 "curve": curve,
             }
 
         return self.store.get("train", self.train_key(recipe, seed), compute, needs="weights.safetensors")
 
+    def audit(self, recipe: Recipe, seed: int) -> Entry:
+        """The run of a recipe with audit, its `audit.safetensors` at hand: see `features.confidences` and `train`."""
+        found = self.store.find("train", self.train_key(recipe, seed), needs="audit.safetensors")
+        return found or self.train(recipe, seed)
+
+    def curated(self, recipe: Recipe, seed: int, rows: pd.DataFrame) -> tuple[np.ndarray, Curated]:
+        """What a recipe's curation decides on its training images, and the set that comes of it."""
+        measure = recipe.curation.measure
+        if measure == "loss":
+            losses = self.audit(recipe.first_model, seed).tensors("audit.safetensors")["losses"]
+            losses = mean_losses(losses.numpy(), recipe.curation.since)
+        elif measure == "random":
+            losses = np.random.default_rng(seed).random(len(rows))
+        elif "visible" in rows:
+            losses = 1 - rows["visible"].to_numpy()
+        else:
+            raise ValueError("measure: a curation by what is visible wants a world, and these data do not know it")
+        decisions = decide(losses, recipe.curation)
+        return decisions, curate(rows["label"], decisions, recipe.curation)
+
     def find_training(self, recipe: Recipe, seed: int) -> Entry:
         """The record of a run that is finished, without need of its weights: they are not published."""
         return self.store.find("train", self.train_key(recipe, seed)) or self.train(recipe, seed)
 
-    def features(self, recipe: Recipe, seed: int, split: str = "val") -> Entry:
-        """The features and labels of a split's queries and gallery, `features.safetensors`."""
+    def features(self, recipe: Recipe, seed: int, scene: Scene = VAL) -> Entry:
+        """The features and labels of a scene's queries and gallery, `features.safetensors`; its query frame is 0."""
 
         def compute(folder: Path, work: Path) -> dict[str, Any]:
             run = self.train(recipe, seed)
@@ -114,56 +171,65 @@ class Study:
             scaled = recipe.scaled(self.profile)
             model = self._model(scaled, run.record["classes"], seed)
             model.load_state_dict(run.tensors("weights.safetensors"))
-            images = self.data.images(split, scaled.height, scaled.width, self.device)
-            rows = self.data.dataset.rows(split).reset_index(drop=True)
-            features = extract(model, images, names=rows["path"].tolist(), precision=scaled.training.precision)
-            tensors = {}
-            for role in ("query", "gallery"):
-                part = rows[rows["role"] == role]
-                tensors[role] = features[torch.tensor(part.index.to_numpy())]
-                tensors |= {f"{role}_{name}": torch.tensor(part[name].to_numpy()) for name in LABELS}
-                if "visible" in part:
-                    tensors[f"{role}_visible"] = torch.tensor(part["visible"].to_numpy()).float()
+            data = self.data_of(recipe.benchmark)
+            tensors = scene_tensors(model, data, scene, scaled, self.device)
             save_tensors(folder / "features.safetensors", tensors)
-            config = self._train_config(recipe, seed) | {"split": split, "parents": [run.key]}
+            config = self._train_config(recipe, seed) | {"scene": asdict(scene), "parents": [run.key]}
             return self._record("features", config, watch) | {
                 "row": recipe.row,
-                "dimension": features.shape[1],
+                "dimension": tensors["query"].shape[1],
+                "ranked_data": data.opened(scene).manifest_hash,
                 "weights": run.record["files"]["weights.safetensors"],
             }
 
-        return self.store.get("features", self.features_key(recipe, seed, split), compute, needs="features.safetensors")
+        key = self.features_key(recipe, seed, scene)
+        return self.store.get("features", key, compute, needs="features.safetensors")
 
-    def gallery(self, recipe: Recipe, seed: int, split: str = "val") -> Gallery:
-        """Queries and gallery of a split, ready to be ranked; kept in memory for the next ranking."""
-        key = self.features_key(recipe, seed, split)
+    def gallery(self, recipe: Recipe, seed: int, scene: Scene = VAL) -> Gallery:
+        """Queries and gallery of a scene, ready to be ranked; the last ones are kept in memory for the next ranking."""
+        key = f"{self.features_key(recipe, seed, scene)} {scene.query_frame}"
         if key not in self.galleries:
-            self.galleries.clear()  # one at a time: re-ranked blocks are n x n
-            tensors = self.features(recipe, seed, split).tensors("features.safetensors")
-            self.galleries[key] = Gallery.of(tensors)
+            if len(self.galleries) == KEPT_GALLERIES:
+                del self.galleries[next(iter(self.galleries))]  # the oldest
+            tensors = self.features(recipe, seed, scene).tensors("features.safetensors")
+            self.galleries[key] = Gallery.of(tensors, scene.query_frame)
         return self.galleries[key]
 
-    def evaluate(self, recipe: Recipe, seed: int, ranking: Ranking, split: str = "val") -> Entry:
+    def evaluate(self, recipe: Recipe, seed: int, ranking: Ranking, scene: Scene = VAL) -> Entry:
         """The metrics of one run under one ranking; no files, all in the record."""
-        parent = self.features_key(recipe, seed, split)
+        parent = self.features_key(recipe, seed, scene)
 
         def compute(folder: Path, work: Path) -> dict[str, Any]:
-            gallery = self.gallery(recipe, seed, split)
+            gallery = self.gallery(recipe, seed, scene)
             watch = Stopwatch(torch.device("cpu"))
             metrics = score(gallery, ranking)
             config = self._train_config(recipe, seed) | {
                 "ranking": asdict(ranking),
-                "split": split,
+                "scene": asdict(scene),
                 "parents": [parent, self.train_key(recipe, seed)],
             }
             return self._record("evaluate", config, watch) | {"row": recipe.row, "metrics": metrics}
 
-        return self.store.get("evaluate", self.evaluate_key(recipe, seed, ranking, split), compute)
+        return self.store.get("evaluate", self.evaluate_key(recipe, seed, ranking, scene), compute)
+
+    def fuse(self, recipes: Sequence[Recipe], seed: int, fusion: Fusion, scene: Scene = VAL) -> Entry:
+        """The metrics of several runs of one seed fused; the galleries are the same images in the same order."""
+        parents = [self.features_key(recipe, seed, scene) for recipe in recipes]
+
+        def compute(folder: Path, work: Path) -> dict[str, Any]:
+            watch = Stopwatch(torch.device("cpu"))
+            metrics = score_fused((self.gallery(recipe, seed, scene) for recipe in recipes), fusion)
+            data = self.data_of(recipes[0].benchmark)
+            config = {"fusion": asdict(fusion), "scene": asdict(scene), "seed": seed, "data": data.manifest_hash}
+            config |= {"members": [recipe.row for recipe in recipes], "parents": parents}
+            return self._record("fuse", config, watch) | {"row": f"{len(recipes)} models", "metrics": metrics}
+
+        return self.store.get("fuse", self.fuse_key(recipes, seed, fusion, scene), compute)
 
     def _train_config(self, recipe: Recipe, seed: int) -> dict[str, Any]:
-        scaled = asdict(recipe.scaled(self.profile))
-        scaled.pop("row")  # a name in a table; equal trainings are one run
-        return {"recipe": scaled, "seed": seed, "data": self.data.manifest_hash}
+        data = self.data_of(recipe.benchmark)
+        config = {"recipe": recipe.scaled(self.profile).config(), "seed": seed, "data": data.manifest_hash}
+        return config | ({"world": data.training_spec(recipe.knobs).key} if recipe.knobs else {})
 
     def _model(self, scaled: Recipe, classes: int, seed: int) -> torch.nn.Module:
         torch.manual_seed(seed)

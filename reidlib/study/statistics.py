@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,16 +36,50 @@ def paired_difference(a: ArrayLike, b: ArrayLike, *, resamples: int = RESAMPLES,
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if a.ndim != 2 or a.shape != b.shape or a.size == 0:
         raise ValueError(f"a, b: want the same shape (seeds, queries), got {a.shape} and {b.shape}")
-    difference = a - b  # (S, m)
-    if not np.isfinite(difference).all():
+    if not np.isfinite(a - b).all():
         raise ValueError("a, b: want finite values")
-    seeds, queries = difference.shape
+    return bootstrap(lambda means: means[:, 0], [a - b], resamples=resamples, seed=seed)
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray], np.ndarray],
+    rows: Sequence[ArrayLike],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Difference:
+    """A statistic of several rows' means with its interval, seeds and queries drawn as in `paired_difference`.
+
+    rows: V arrays (S, m) of the same seeds and queries. statistic: (R, V) means of R resamples -> (R,); a ratio of two
+    sums is a ratio of two means. Resamples in which it is not finite are left out; where the rows themselves do not
+    define it (nobody is hidden, no walk goes wrong), all of the difference is NaN.
+    Raises ValueError for different shapes or values that are not finite.
+    """
+    stack = np.stack([np.asarray(row, dtype=float) for row in rows])  # (V, S, m)
+    if stack.ndim != 3 or not np.isfinite(stack).all():
+        raise ValueError(f"rows: want finite values of one shape (seeds, queries), got {stack.shape}")
+    _, seeds, queries = stack.shape
     rng = np.random.default_rng(seed)
     seed_weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds  # (R, S)
     query_weights = rng.multinomial(queries, np.full(queries, 1 / queries), size=resamples) / queries  # (R, m)
-    means = np.einsum("rs,sm,rm->r", seed_weights, difference, query_weights, optimize=True)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return Difference(float(difference.mean()), float(low), float(high))
+    means = np.einsum("rs,vsm,rm->rv", seed_weights, stack, query_weights, optimize=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found, values = float(statistic(stack.mean(axis=(1, 2))[None])[0]), statistic(means)
+    if not np.isfinite(found):
+        return Difference(np.nan, np.nan, np.nan)
+    low, high = np.percentile(values[np.isfinite(values)], (2.5, 97.5))
+    return Difference(found, float(low), float(high))
+
+
+def order_agreement(means: np.ndarray, reported: Sequence[float]) -> np.ndarray:
+    """Kendall's tau-b between the order of V rows and the report's: (R, V) means, V reported values -> (R,)."""
+    i, j = np.triu_indices(len(reported), 1)
+    theirs = np.sign(np.subtract(np.asarray(reported)[i], np.asarray(reported)[j]))  # (P,)
+    ours = np.sign(means[:, i] - means[:, j])  # (R, P)
+    return (ours @ theirs) / np.sqrt((ours**2).sum(axis=1) * (theirs**2).sum())
+
+
+CLAIMED = 1.0  # "reported" of a gain that a report claims without a number: only the sign counts
 
 
 def verdict(reported: float, ours: Difference) -> str:
@@ -55,3 +90,24 @@ def verdict(reported: float, ours: Difference) -> str:
     if reported == 0 or not ours.excludes_zero:
         return "not distinguishable"
     return "reproduced" if (ours.mean > 0) == (reported > 0) else "contradicted"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a report guesses or claims without a number, what was measured for it, and what came out.
+
+    ours: in the unit named, positive as the report has it. none: the report claims that there is no difference.
+    """
+
+    letter: str
+    guess: str
+    measured: str
+    unit: str
+    ours: Difference
+    none: bool = False
+
+    @property
+    def verdict(self) -> str:
+        if self.none:
+            return "contradicted" if self.ours.excludes_zero else "not distinguishable"
+        return verdict(CLAIMED, self.ours)

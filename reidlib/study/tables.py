@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reidlib.study.data import VAL, Scene
+from reidlib.study.fusing import Fusion
 from reidlib.study.ranking import Gallery, Ranking, score
 from reidlib.study.recipe import Recipe
 from reidlib.study.reports import reported
@@ -21,23 +23,28 @@ class Result:
 
     entries: Sequence[Entry]
 
-    def values(self) -> np.ndarray:
-        """(S,) mAP of each seed, in percent."""
-        return 100 * np.array([entry.record["metrics"]["mAP"] for entry in self.entries])
+    def values(self, metric: str = "mAP") -> np.ndarray:
+        """(S,) mAP of each seed, or "cmc1" and the like, in percent."""
+        return 100 * np.array([entry.record["metrics"][metric] for entry in self.entries])
 
     def per_query(self, metric: str = "average_precision") -> np.ndarray:
         """(S, m) a metric of each seed and query, as recorded, without the queries that have none."""
         found = np.array([entry.record["metrics"][metric] for entry in self.entries], dtype=float)
         return found[:, ~np.isnan(found).any(axis=0)]
 
-    def minus(self, other: Result) -> Difference:
-        """The difference in mAP to another result, in points."""
-        return paired_difference(100 * self.per_query(), 100 * other.per_query())
+    def minus(self, other: Result, metric: str = "average_precision") -> Difference:
+        """The difference in mAP to another result, or in "rank1", in points."""
+        return paired_difference(100 * self.per_query(metric), 100 * other.per_query(metric))
 
 
-def result(study: Study, recipe: Recipe, ranking: Ranking, split: str = "val") -> Result:
+def result(study: Study, recipe: Recipe, ranking: Ranking, scene: Scene = VAL) -> Result:
     """A recipe under a ranking, one evaluation for each of the profile's seeds."""
-    return Result([study.evaluate(recipe, seed, ranking, split) for seed in study.profile.seeds])
+    return Result([study.evaluate(recipe, seed, ranking, scene) for seed in study.profile.seeds])
+
+
+def fused(study: Study, recipes: Sequence[Recipe], fusion: Fusion, scene: Scene = VAL) -> Result:
+    """Several recipes fused, once for each of the profile's seeds."""
+    return Result([study.fuse(recipes, seed, fusion, scene) for seed in study.profile.seeds])
 
 
 @dataclass(frozen=True)
@@ -70,17 +77,36 @@ def step_cells(step: Step | None) -> list[str]:
     return ["", "", ""] if step is None else [interval(step.ours), signed(step.reported), step.verdict]
 
 
-def verdict_sentence(found: Sequence[Step]) -> str:
+def verdict_sentence(found: Sequence[Step], unit: str = "points of mAP") -> str:
     """The verdicts of a page in one bold line, rows by verdict, whichever way they fall."""
     parts = []
     for name in ("reproduced", "not distinguishable", "contradicted"):
         rows = [f"{step.name} {interval(step.ours)}" for step in found if step.verdict == name]
         parts.append(f"{name}: {len(rows)}" + (f" ({'; '.join(rows)})" if rows else ""))
     return (
-        f"**Our verdict,** over {len(found)} comparisons, points of mAP with 95 % intervals. "
+        f"**Our verdict,** over {len(found)} comparisons, {unit} with 95 % intervals. "
         + ". ".join(part[0].upper() + part[1:] for part in parts)
         + "."
     )
+
+
+def above_mean(of: Result, others: Sequence[Result]) -> Difference:
+    """The difference in mAP to the mean of several results, in points."""
+    mean = np.mean([other.per_query() for other in others], axis=0)
+    return paired_difference(100 * of.per_query(), 100 * mean)
+
+
+def by_members(of: Result) -> dict[int, Difference]:
+    """What a sum of 2 .. K models gives above one of them, in points: means over the random subsets of its record."""
+    curves = np.array([entry.record["metrics"]["curve"] for entry in of.entries], dtype=float)  # (S, K, m)
+    curves = 100 * curves[:, :, ~np.isnan(curves).any(axis=(0, 1))]
+    return {size: paired_difference(curves[:, size - 1], curves[:, 0]) for size in range(2, curves.shape[1] + 1)}
+
+
+def votes(of: Result) -> np.ndarray:
+    """(steps, K) share of queries, over all seeds, whose image at a step was chosen with 1 .. K votes."""
+    counts = np.sum([entry.record["metrics"]["votes"] for entry in of.entries], axis=0)
+    return counts / counts.sum(axis=1, keepdims=True)
 
 
 def mean_sd(values: np.ndarray, digits: int = 1) -> str:
@@ -91,7 +117,9 @@ def mean_sd(values: np.ndarray, digits: int = 1) -> str:
 
 
 def interval(difference: Difference, digits: int = 1) -> str:
-    """ "+1.8 [+0.9, +2.7]"; a minus sign is a real one."""
+    """ "+1.8 [+0.9, +2.7]"; a minus sign is a real one, and a dash stands for what is not defined."""
+    if np.isnan(difference.mean):
+        return "–"
     mean, low, high = (signed(x, digits) for x in (difference.mean, difference.low, difference.high))
     return f"{mean} [{low}, {high}]"
 

@@ -10,7 +10,8 @@ from reidlib.data.dataset import manifest_hash
 def test_an_unknown_name_lists_the_names_and_guesses():
     with pytest.raises(ValueError, match="^name: no data set 'synergy-reid'; did you mean 'synergyreid'\\?; there are"):
         open_dataset("synergy-reid")
-    with pytest.raises(ValueError, match="^name: no data set 'xyz'; there are courtside, folder, synergyreid$"):
+    known = "courtside, crosswalk, folder, ilidsvid, market1501, mars, prid2011, synergyreid"
+    with pytest.raises(ValueError, match=f"^name: no data set 'xyz'; there are {known}$"):
         open_dataset("xyz")
 
 

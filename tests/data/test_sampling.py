@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reidlib.data.sampling import epoch_batches, iterations_per_epoch, pk_batches
+from reidlib.data.sampling import clip_batches, epoch_batches, every_clip, iterations_per_epoch, pk_batches
 
 
 @st.composite
@@ -136,3 +136,74 @@ def test_negative_seeds_and_epochs_are_refused():
         epoch_batches(torch.arange(4), 2, 1, seed=-1, epoch=0)
     with pytest.raises(ValueError, match="^epoch: wants 0 or more, got -2"):
         epoch_batches(torch.arange(4), 2, 1, seed=0, epoch=-2)
+
+
+@st.composite
+def videos(draw):
+    """Persons of one to five tracklets of one to nine frames, whose images are not in the order of the persons."""
+    persons = draw(st.integers(1, 4))
+    sizes = draw(st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=5), min_size=persons, max_size=9))
+    rows = [(person, tracklet, size) for person, own in enumerate(sizes) for tracklet, size in enumerate(own)]
+    rows = draw(st.permutations(rows))
+    labels = [person for person, _, size in rows for _ in range(size)]
+    tracklets = [number for number, (_, _, size) in enumerate(rows) for _ in range(size)]
+    counts = draw(st.integers(1, 6)), draw(st.integers(1, 5))
+    spread, seed, epoch = draw(st.booleans()), draw(st.integers(0, 2**40)), draw(st.integers(0, 9))
+    return np.array(labels), np.array(tracklets), persons, *counts, spread, seed, epoch
+
+
+@settings(max_examples=150, deadline=None)
+@given(videos())
+def test_clips_follow_the_rule(video):
+    labels, tracklets, persons, clips, frames, spread, seed, epoch = video
+    options = {"spread": spread, "seed": seed, "epoch": epoch}
+    batches = clip_batches(labels, tracklets, persons, clips, frames, **options)
+    assert batches.shape == (len(set(labels)) // persons, persons * clips, frames)
+    assert torch.equal(batches, clip_batches(labels, tracklets, persons, clips, frames, **options))
+    drawn = []
+    for batch in batches.reshape(-1, clips, frames).tolist():
+        (person,) = {labels[i] for clip in batch for i in clip}
+        drawn.append(person)
+        times = Counter()
+        for clip in batch:
+            (tracklet,) = {tracklets[i] for i in clip}
+            times[tracklet] += 1
+            own = np.flatnonzero(tracklets == tracklet).tolist()
+            places = [own.index(i) for i in clip]
+            if spread:
+                assert all(int(t * len(own) / frames) <= p <= (t + 1) * len(own) / frames for t, p in enumerate(places))
+            else:
+                assert places == [(places[0] + t) % len(own) for t in range(frames)]
+                assert len(own) < frames or places[-1] == places[0] + frames - 1, "looped without need"
+        of_person = len(set(tracklets[labels == person]))
+        assert len(times) == min(clips, of_person) and max(times.values()) == -(-clips // of_person)
+    assert len(set(drawn)) == len(drawn), "a person twice in an epoch"
+
+
+def test_every_place_of_a_clip_is_drawn():
+    """The last one too, which Gao and Nevatia's code never draws."""
+    labels = tracklets = np.zeros(7, int)
+    for spread, wanted in ((False, 5), (True, 2 * 3 * 3)):  # starts 0 to 4; parts of 2.33 frames
+        found = {
+            tuple(clip)
+            for epoch in range(300)
+            for clip in clip_batches(labels, tracklets, 1, 1, 3, spread=spread, seed=0, epoch=epoch)[0].tolist()
+        }
+        assert len(found) >= wanted and {clip[-1] for clip in found} >= {6}
+
+
+@pytest.mark.parametrize(
+    ("length", "clips"),
+    [(4, [[0, 1, 2, 3]]), (6, [[0, 1, 2, 3], [4, 5, 4, 5]]), (1, [[0, 0, 0, 0]]), (3, [[0, 1, 2, 0]])],
+)
+def test_every_clip(length, clips):
+    assert every_clip(length, 4).tolist() == clips
+
+
+def test_bad_clips_are_refused():
+    with pytest.raises(ValueError, match="frames: wants 1 or more, got 0"):
+        clip_batches(np.zeros(3, int), np.zeros(3, int), 1, 1, 0, spread=False, seed=0, epoch=0)
+    with pytest.raises(ValueError, match="tracklets: want one for each of the 3 labels"):
+        clip_batches(np.zeros(3, int), np.zeros(2, int), 1, 1, 1, spread=False, seed=0, epoch=0)
+    with pytest.raises(ValueError, match="length, frames: want 1 or more"):
+        every_clip(0, 4)

@@ -27,4 +27,4 @@ def test_rendering_gives_the_frozen_bytes(tmp_path):
     root = write_courtside(spec, tmp_path / "world", progress=False)
     assert read_world(root)["manifest_hash"] == frozen_manifest(spec)
     with pytest.raises(ValueError, match="frozen already"):
-        freeze(spec, root, "another name")
+        freeze(spec, root, "courtside-another")

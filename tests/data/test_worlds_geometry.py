@@ -68,9 +68,8 @@ def test_hit_is_the_union_of_spheres(seed):
 def test_visible_fraction_is_that_of_the_slow_renderer(person, frame):
     image, visible = render_image(SPEC, "train", person, frame)
     index, slot = divmod(person, SPEC.people_per_shot)
-    shot = compute_shot(SPEC, "train", index)
     parts, boxes, props, camera, _ = compute_frame(SPEC, "train", index, frame)
-    window = _detect(SPEC, shot, boxes[slot], generator(SPEC, "train", DETECTOR, index, slot, frame))
+    window = _detect(SPEC, boxes[slot], generator(SPEC, "train", DETECTOR, index, slot, frame))
     left, top, width, height = window
     du, dv = width / 32, height / 64                                   # two samples a pixel
     columns, rows = np.meshgrid(np.arange(-40, 72), np.arange(-40, 104))

@@ -181,20 +181,20 @@ def test_an_interrupted_write_leaves_nothing_behind(tmp_path, monkeypatch):
 def test_freezing(world, tmp_path):
     file = tmp_path / "frozen.json"
     assert frozen_manifest(TINY, file=file) is None
-    found = freeze(TINY, world, "tiny", file=file)
+    found = freeze(TINY, world, "courtside-tiny", file=file)
     assert frozen_manifest(TINY, file=file) == found == read_world(world)["manifest_hash"]
-    assert frozen_spec("tiny", file=file) == TINY
-    assert freeze(TINY, world, "tiny", file=file) == found             # once more changes nothing
+    assert frozen_spec("courtside-tiny", file=file) == TINY
+    assert freeze(TINY, world, "courtside-tiny", file=file) == found             # once more changes nothing
     assert frozen_manifest(CourtsideSpec(seed=9), file=file) is None
-    with pytest.raises(ValueError, match=r"^name: 'tiny' is frozen already"):
-        freeze(TINY, world, "other", file=file)
-    with pytest.raises(ValueError, match=r"^name: no world is frozen as 'large'; frozen: tiny$"):
+    with pytest.raises(ValueError, match=r"^name: 'courtside-tiny' is frozen already"):
+        freeze(TINY, world, "courtside-other", file=file)
+    with pytest.raises(ValueError, match=r"^name: no world is frozen as 'large'; frozen: courtside-tiny$"):
         frozen_spec("large", file=file)
     with pytest.raises(ValueError, match=r"^root: .* holds the world"):
-        freeze(CourtsideSpec(), world, "default", file=file)
+        freeze(CourtsideSpec(), world, "courtside-default", file=file)
     changed = tmp_path / "changed"
     shutil.copytree(world, changed)
     with open(changed / "truth.csv", "a", encoding="utf-8") as lines:
         lines.write("one more line\n")
     with pytest.raises(ValueError, match=r"have changed since they were written"):
-        freeze(TINY, changed, "tiny", file=file)
+        freeze(TINY, changed, "courtside-tiny", file=file)

@@ -18,14 +18,15 @@ TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10, torch.bfloat16: 1e-5, to
 def by_loop(features, labels, margin, distance, normalise):
     """The loss of one shard as a Python float: anchor after anchor, pair after pair."""
     rows, labels = features.double().tolist(), labels.tolist()
-    if normalise:
+    if normalise or distance == "cosine":
         rows = [[x / math.sqrt(sum(y * y for y in row)) for x in row] for row in rows]
     losses = []
     for i, anchor in enumerate(rows):
         positives, negatives = [], []
         for j, other in enumerate(rows):
             squared = sum((x - y) ** 2 for x, y in zip(anchor, other, strict=True))
-            d = squared if distance == "squared" else math.sqrt(squared)
+            d = {"euclidean": math.sqrt(squared), "squared": squared,
+                 "cosine": 1 - sum(x * y for x, y in zip(anchor, other, strict=True))}[distance]
             if labels[j] != labels[i]:
                 negatives.append(d)
             elif j != i:
@@ -47,7 +48,7 @@ def batch(persons=4, each=3, dim=6, dtype=torch.float32, seed=0):
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
 @pytest.mark.parametrize("normalise", [False, True])
-@pytest.mark.parametrize("distance", ["euclidean", "squared"])
+@pytest.mark.parametrize("distance", ["euclidean", "squared", "cosine"])
 @pytest.mark.parametrize("margin", [0.0, 0.3, 5.0])
 def test_triplet_loss_is_the_loop(margin, distance, normalise, dtype, device):
     features, labels = batch(dtype=dtype)
@@ -57,7 +58,7 @@ def test_triplet_loss_is_the_loop(margin, distance, normalise, dtype, device):
     assert ours.item() == pytest.approx(by_loop(features, labels, **options), rel=TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("options", [{}, {"margin": 0.0}, {"distance": "squared"},
+@pytest.mark.parametrize("options", [{}, {"margin": 0.0}, {"distance": "squared"}, {"distance": "cosine"},
                                      {"normalise": True}, {"shards": 2}])
 def test_gradient(options):
     features, labels = batch(dtype=torch.float64)
@@ -69,6 +70,22 @@ def test_the_defaults_are_batch_hard_euclidean_with_margin_0_3():
     features, labels = batch()
     assert triplet_loss(features, labels).item() == pytest.approx(
         by_loop(features, labels, 0.3, "euclidean", False), rel=1e-5)
+
+
+@pytest.mark.parametrize("margin", [4.41e-5, 0.3])
+def test_cosine_is_the_hinge_on_similarities(margin):
+    """Mean of max(0, max_n s_an - min_p s_ap + m), of any length of the features."""
+    features, labels = batch(dtype=torch.float64)
+    s = [[torch.cosine_similarity(x, y, dim=0).item() for y in features] for x in features]
+    losses = []
+    for i, row in enumerate(s):
+        negative = max(x for x, label in zip(row, labels, strict=True) if label != labels[i])
+        positive = min(x for j, x in enumerate(row) if labels[j] == labels[i] and j != i)
+        losses.append(max(0.0, negative - positive + margin))
+    ours = triplet_loss(features * torch.arange(1, 13)[:, None], labels, margin=margin, distance="cosine")
+    assert ours.item() == pytest.approx(sum(losses) / len(losses), rel=1e-9)
+    torch.testing.assert_close(
+        ours, triplet_loss(features, labels, margin=2 * margin, distance="squared", normalise=True) / 2)
 
 
 @given(seed=st.integers(0, 10_000), margin=st.sampled_from([0.0, 0.3]))
@@ -111,7 +128,7 @@ def test_a_batch_without_any_triplet_is_refused(labels):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("options", [{}, {"margin": 0.0}, {"distance": "squared"},
+@pytest.mark.parametrize("options", [{}, {"margin": 0.0}, {"distance": "squared"}, {"distance": "cosine"},
                                      {"normalise": True}])
 def test_equal_features_have_a_finite_gradient(options, device):
     features = torch.ones(6, 4, device=device, requires_grad=True)
@@ -156,7 +173,7 @@ def test_numpy_arrays_are_taken():
     ({"shards": 0}, "shards: "),
     ({"margin": -0.1}, "margin: "),
     ({"margin": math.nan}, "margin: "),
-    ({"distance": "cosine"}, "distance: want 'euclidean' or 'squared', got 'cosine'"),
+    ({"distance": "manhattan"}, "distance: want 'euclidean', 'squared' or 'cosine', got 'manhattan'"),
 ])
 def test_wrong_input_is_refused(change, message):
     arguments = {"features": torch.randn(4, 3), "labels": torch.tensor([0, 0, 1, 1])} | change

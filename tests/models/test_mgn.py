@@ -1,10 +1,16 @@
 """MGN: its sizes by hand arithmetic, the order of its heads, and what each head sees."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from reidlib.models import MGN
+from reidlib.models import MGN, build
+from reidlib.objective import batch_loss
+from reidlib.optimisation import make_optimizer
+from reidlib.study.profile import load_profile
+from reidlib.study.recipes import vtrm
 
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
 
@@ -30,11 +36,18 @@ class Given(nn.Module):
         return self.output
 
 
-@pytest.mark.parametrize("backbone", ["resnet50", "resnet50_ibn"])
-@pytest.mark.parametrize("parts, heads, feature_dim", [((1, 2, 3), 8, 2048), ((1, 2, 3, 4), 13, 3328)])
-def test_parameter_count_of_the_reports_networks(parts, heads, feature_dim, backbone):
+@pytest.mark.parametrize("parts, backbone, counted", [
+    ((1, 2, 3), "resnet50", 69_700_680),                                # the facts' 69.7M
+    ((1, 2, 3), "resnet50_ibn", 69_700_680),
+    ((1, 2, 3, 4), "resnet50_ibn", 93_433_421),                         # the facts' 93.4M
+    ((1, 2, 3, 4), "se_resnet50_ibn", 102_633_037),                     # and Table 3's others
+    ((1, 2, 3, 4), "resnet101_ibn", 169_401_933),
+    ((1, 2, 3, 4), "se_resnet101_ibn", 187_514_445),
+])
+def test_parameter_count_of_the_reports_networks(parts, backbone, counted):
     with torch.device("meta"):
         model = MGN(parts, num_classes=436, backbone=backbone)
+    heads, blocks = {3: 8, 4: 13}[len(parts)], 23 if "101" in backbone else 6    # of layer3
     # A bottleneck is 1×1 + 3×3 + 1×1 weights, and two numbers per channel for each of the normalisations.
     stem = 3 * 64 * 49 + 2 * 64
     layer1 = (64 * 64 + 9 * 64 * 64 + 64 * 256 + 2 * (64 + 64 + 256)) + (64 * 256 + 2 * 256) \
@@ -42,14 +55,17 @@ def test_parameter_count_of_the_reports_networks(parts, heads, feature_dim, back
     layer2 = (256 * 128 + 9 * 128 * 128 + 128 * 512 + 2 * (128 + 128 + 512)) + (256 * 512 + 2 * 512) \
         + 3 * (512 * 128 + 9 * 128 * 128 + 128 * 512 + 2 * (128 + 128 + 512))
     layer3_first = (512 * 256 + 9 * 256 * 256 + 256 * 1024 + 2 * (256 + 256 + 1024)) + (512 * 1024 + 2 * 1024)
-    layer3_rest = 5 * (1024 * 256 + 9 * 256 * 256 + 256 * 1024 + 2 * (256 + 256 + 1024))
+    layer3_rest = (blocks - 1) * (1024 * 256 + 9 * 256 * 256 + 256 * 1024 + 2 * (256 + 256 + 1024))
     layer4 = (1024 * 512 + 9 * 512 * 512 + 512 * 2048 + 2 * (512 + 512 + 2048)) + (1024 * 2048 + 2 * 2048) \
         + 2 * (2048 * 512 + 9 * 512 * 512 + 512 * 2048 + 2 * (512 + 512 + 2048))
+    if backbone.startswith("se_"):                                      # two matrices of C × C/16 a block
+        layer1, layer2 = layer1 + 3 * 2 * 256 * 16, layer2 + 4 * 2 * 512 * 32
+        layer3_first, layer3_rest = layer3_first + 2 * 1024 * 64, layer3_rest + (blocks - 1) * 2 * 1024 * 64
+        layer4 += 3 * 2 * 2048 * 128
     head = 1 + 2048 * 256 + 2 * 256 + 256 * 436                      # GeM's p, reduction, BNNeck, classifier
     wanted = stem + layer1 + layer2 + layer3_first + len(parts) * (layer3_rest + layer4) + heads * head
-    assert wanted == {8: 69_700_680, 13: 93_433_421}[heads]          # the facts' 69.7M and 93.4M
-    assert sum(p.numel() for p in model.parameters()) == wanted
-    assert model.feature_dim == feature_dim
+    assert sum(p.numel() for p in model.parameters()) == wanted == counted
+    assert model.feature_dim == 256 * heads                          # 2048 and 3328
 
 
 def test_the_defaults_make_the_contracts_network():
@@ -75,6 +91,29 @@ def test_outputs_in_training_and_evaluation(parts, logits, wholes, stripes, back
     feature = model.eval()(images)
     assert feature.shape == (3, model.feature_dim) == (3, 4 * logits)
     assert feature.isfinite().all()
+
+
+SIX_TIMES = {row: recipe for row, recipe in vtrm.table3().items() if "6x" in row}
+
+
+@pytest.mark.parametrize("row", list(SIX_TIMES))
+def test_table_3_at_full_width_takes_a_training_step(row):
+    """The report's networks, losses and optimiser, but for images of half its 384 × 128 each way (a quarter of the
+    time), a batch of 2 × 2 that is one shard, and float32, as few processors have bfloat16."""
+    torch.manual_seed(0)
+    recipe = SIX_TIMES[row].scaled(load_profile("paper"))
+    options = replace(recipe.training, persons=2, images=2, triplet_shard=4, precision="fp32")
+    model = build(recipe.model, num_classes=436, **recipe.model_options).train()
+    images = torch.randn(4, 3, recipe.height // 2, recipe.width // 2)
+    optimizer = make_optimizer(model, options)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    losses = torch.stack(batch_loss(model, images, torch.tensor([7, 7, 435, 435]), options)[:2])
+    losses.sum().backward()
+    optimizer.step()
+    assert losses.isfinite().all()
+    for name, p in model.named_parameters():
+        assert p.isfinite().all() and torch.equal(p, before[name]) == name.endswith("neck.bias"), name
+    assert model.eval()(images[:1]).shape == (1, model.feature_dim) == (1, 3328)
 
 
 @pytest.mark.parametrize("height, width", [(32, 16), (33, 17), (48, 16), (100, 40), (64, 128)])

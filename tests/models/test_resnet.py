@@ -1,20 +1,37 @@
-"""Backbones against torchvision's, IBN against its definition, and one test that runs over all of them."""
+"""Backbones against torchvision's and timm's, IBN and SE against their definitions, and one test over all of them."""
 
 import math
 
 import pytest
+import timm
 import torch
 import torchvision
 from torch import nn
 
 from reidlib.models import Baseline
-from reidlib.models.resnet import BACKBONES, IBN, conv, resnet, scaled_channels
+from reidlib.models.resnet import (
+    BACKBONES,
+    IBN,
+    BasicBlock,
+    Bottleneck,
+    SqueezeExcitation,
+    conv,
+    resnet,
+    scaled_channels,
+)
 
-NAMES = [name + suffix for name in BACKBONES for suffix in ("", "_ibn")]
+NAMES = [prefix + name + suffix for name in BACKBONES for prefix in ("", "se_") for suffix in ("", "_ibn")]
 
 
 def count(module):
     return sum(p.numel() for p in module.parameters())
+
+
+def published(name):
+    """torchvision's network, or timm's of the one depth that torchvision lacks, with weights to tell blocks apart."""
+    if name == "resnet200":
+        return timm.create_model(name, pretrained=False, zero_init_last=False)
+    return getattr(torchvision.models, name)()
 
 
 @pytest.mark.parametrize("pooling", ["gem", "average"])
@@ -39,17 +56,31 @@ def test_every_backbone_trains_and_embeds(name, pooling):
 
 @pytest.mark.parametrize("suffix", ["", "_ibn"])
 @pytest.mark.parametrize("name", list(BACKBONES))
-def test_full_width_has_torchvisions_parameter_count(name, suffix):
+def test_full_width_has_the_published_parameter_count(name, suffix):
     with torch.device("meta"):
-        theirs = getattr(torchvision.models, name)()
+        theirs = published(name)
         ours = resnet(name + suffix)
     assert count(ours) == count(theirs) - count(theirs.fc)
+    assert name != "resnet200" or count(ours) == 62_624_832
+
+
+# Of every block 2·C·C/16 = C²/8: (3·256² + 4·512² + 6·1024² + 3·2048²) / 8 in ResNet-50, the 2.5M of Hu et al.; 23 for
+# 6 blocks of 1024 in ResNet-101, 36 for them and 8 or 24 for 4 of 512 in ResNet-152 and -200;
+# (2·64² + 2·128² + 2·256² + 2·512²) / 8 in ResNet-18 and 3, 4, 6, 3 for 2 in ResNet-34.
+@pytest.mark.parametrize("suffix", ["", "_ibn"])
+@pytest.mark.parametrize("name, wanted", [
+    ("resnet18", 87_040), ("resnet34", 157_184), ("resnet50", 2_514_944), ("resnet101", 4_743_168),
+    ("resnet152", 6_578_176), ("resnet200", 7_102_464),
+])
+def test_squeeze_and_excitation_adds_two_matrices_a_block(name, wanted, suffix):
+    with torch.device("meta"):
+        assert count(resnet("se_" + name + suffix)) - count(resnet(name + suffix)) == wanted
 
 
 @pytest.mark.parametrize("name", list(BACKBONES))
-def test_plain_resnet_with_torchvisions_weights_gives_torchvisions_map(name):
+def test_plain_resnet_with_published_weights_gives_the_published_map(name):
     torch.manual_seed(0)
-    theirs = getattr(torchvision.models, name)().eval()
+    theirs = published(name).eval()
     ours = resnet(name, last_stride=2).eval()
     weights = [v for key, v in theirs.state_dict().items() if not key.startswith("fc.")]
     ours.load_state_dict(dict(zip(ours.state_dict(), weights, strict=True)))
@@ -89,6 +120,38 @@ def test_ibn_normalises_the_first_half_per_image_and_the_rest_per_batch():
         torch.testing.assert_close(ours[:, c], torch.stack(wanted) if c < 5 else wanted[0])
 
 
+def test_squeeze_and_excitation_weighs_every_channel_of_every_image_by_its_definition():
+    """z = mean of the map, s = sigmoid(W2 relu(W1 z)), output = s · map (Hu et al., Section 3)."""
+    torch.manual_seed(0)
+    x = 2 + torch.randn(3, 48, 4, 5)
+    module = SqueezeExcitation(48)
+    squeeze, excite = (p.detach().tolist() for p in module.parameters())
+    assert (len(squeeze), len(excite)) == (3, 48)                          # reduction 16
+    ours = module(x)
+    for image in range(3):
+        z = [x[image, c].mean().item() for c in range(48)]
+        hidden = [max(0.0, sum(w * v for w, v in zip(row, z, strict=True))) for row in squeeze]
+        assert any(hidden)
+        for c in range(48):
+            weight = 1 / (1 + math.exp(-sum(w * v for w, v in zip(excite[c], hidden, strict=True))))
+            torch.testing.assert_close(ours[image, c], weight * x[image, c])
+
+
+@pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
+@pytest.mark.parametrize("ibn", [False, True])
+def test_squeeze_and_excitation_ends_the_residual_branch(block, ibn):
+    """With weights of 0 it scales what the last batch normalisation gives by sigmoid(0) = 1/2, and not the shortcut."""
+    torch.manual_seed(0)
+    plain, se = (block(16, 16, stride=2, ibn=ibn, se=se) for se in (False, True))
+    nn.init.normal_(plain.residual[-1].bias)
+    se.load_state_dict(plain.state_dict(), strict=False)
+    assert [type(m) for m in se.residual] == [*(type(m) for m in plain.residual), SqueezeExcitation]
+    for p in se.residual[-1].parameters():
+        nn.init.zeros_(p)
+    x = torch.randn(4, 16, 8, 6)
+    torch.testing.assert_close(se(x), torch.relu(plain.residual(x) / 2 + plain.shortcut(x)))
+
+
 def test_convolutions_start_from_the_named_distribution():
     torch.manual_seed(0)
     weight = conv(64, 128, 3).weight
@@ -107,6 +170,7 @@ def test_width_scales_every_channel_in_multiples_of_8():
 
 @pytest.mark.parametrize("options, message", [
     ({"name": "resnet51"}, "backbone: 'resnet51'"),
+    ({"name": "se_se_resnet18"}, "backbone: 'se_se_resnet18'"),
     ({"name": "resnet18", "last_stride": 4}, "last_stride: "),
     ({"name": "resnet18", "width": 0.0}, "width: "),
     ({"name": "resnet18", "width": math.nan}, "width: "),

@@ -34,6 +34,10 @@ def check(evaluation, want):
     np.testing.assert_allclose(evaluation.average_precision, precisions, atol=1e-12)
     np.testing.assert_allclose(evaluation.mAP, np.nanmean(precisions), atol=1e-12)
     np.testing.assert_allclose(evaluation.cmc, cmc, atol=1e-12)
+    known = ~np.isnan(precisions)
+    np.testing.assert_array_equal(np.isnan(evaluation.first_match), ~known)
+    within = [(evaluation.first_match[known] <= k).mean() for k in range(1, len(cmc) + 1)]
+    np.testing.assert_allclose(within, cmc, atol=1e-12)
     np.testing.assert_allclose(evaluation.mINP, penalty, atol=1e-12)
     np.testing.assert_array_equal(evaluation.skipped, np.flatnonzero(np.isnan(precisions)))
 
@@ -61,6 +65,7 @@ def test_by_hand(protocol, average_precision, first, penalty, device):
     ):
         assert evaluation.mAP == pytest.approx(average_precision)
         assert evaluation.average_precision.tolist() == pytest.approx([average_precision])
+        assert evaluation.first_match.tolist() == [first]
         assert evaluation.cmc.tolist() == [0.0] * (first - 1) + [1.0] * (7 - first)
         assert evaluation.mINP == pytest.approx(penalty)
         assert evaluation.skipped.tolist() == []

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reidlib.retrieval import rerank
+from reidlib.retrieval import _neighbours, distance, rerank
 
 
 def people(count, size, *, of=6, noise=0.5, seed=0):
@@ -42,63 +42,115 @@ def one_place(count, size, *, seed=0):
     return np.full((count, size), 0.3, np.float32)
 
 
-SCENES = [people, lattice, duplicates, isolated, one_place]
+def signs(count, size, *, seed=0):
+    """Features that at unit length, too, have many distances equal to the last bit."""
+    rng = np.random.default_rng(seed)
+    return (rng.choice([-1, 1], (count, size)) * 2.0 ** rng.integers(-3, 4, (count, 1))).astype(np.float32)
+
+
+VARIANTS = ["published", "fastreid"]
+SCENES = {
+    "published": [people, lattice, duplicates, isolated, one_place],
+    "fastreid": [people, signs, duplicates, isolated, one_place],
+}
+CASES = [(variant, scene) for variant in VARIANTS for scene in SCENES[variant]]
 OPTIONS = [(20, 6, 0.3), (5, 2, 0.0), (7, 1, 0.5), (3, 9, 0.3), (1, 1, 0.3), (200, 150, 0.3)]  # the last: more than N
 
 
-def both_ways(x, m, k1, k2, lambda_value, device="cpu"):
+def squared_distances(x, variant):
+    """Of the features x, or of their directions: what the variant works on."""
+    x = unit(x) if variant == "fastreid" else x
+    return oracles.euclidean(x, x) ** 2
+
+
+def unit(x):
+    return (x / np.linalg.norm(x.astype(np.float64), axis=1, keepdims=True)).astype(np.float32)
+
+
+def both_ways(x, m, k1, k2, lambda_value, device="cpu", variant="published"):
     """All N rows, from features and from their squared distances, and the oracle's."""
-    squared = oracles.euclidean(x, x) ** 2
+    squared = squared_distances(x, variant)
     on_device = torch.from_numpy(x).to(device)
-    options = {"k1": k1, "k2": k2, "lambda_value": lambda_value, "rows": "all"}
+    options = {"k1": k1, "k2": k2, "lambda_value": lambda_value, "rows": "all", "variant": variant}
     parts = [torch.from_numpy(part).to(device) for part in (squared[:m, :m], squared[:m, m:], squared[m:, m:])]
     of_features = torch.cat(rerank.k_reciprocal(on_device[:m], on_device[m:], **options))
     of_distances = torch.cat(rerank.k_reciprocal_from_distances(*parts, **options))
     assert of_features.device.type == of_distances.device.type == torch.device(device).type
-    return of_features.cpu(), of_distances.cpu(), oracles.k_reciprocal(squared, m, k1, k2, lambda_value)
+    if variant == "fastreid":
+        want = oracles.k_reciprocal_fastreid(unit(x), m, k1, k2, lambda_value)
+    else:
+        want = oracles.k_reciprocal(squared, m, k1, k2, lambda_value)
+    return of_features.cpu(), of_distances.cpu(), want
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize(("variant", "scene"), CASES)
 @pytest.mark.parametrize(("k1", "k2", "lambda_value"), OPTIONS)
-def test_the_dense_method_gives_the_same(scene, k1, k2, lambda_value, device):
-    of_features, of_distances, want = both_ways(scene(70, 8), 10, k1, k2, lambda_value, device)
+def test_the_dense_method_gives_the_same(variant, scene, k1, k2, lambda_value, device):
+    of_features, of_distances, want = both_ways(scene(70, 8), 10, k1, k2, lambda_value, device, variant)
     np.testing.assert_allclose(of_features, want, atol=1e-5, rtol=0)
     np.testing.assert_allclose(of_distances, want, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("m", "n"), [(1, 1), (1, 40), (40, 1), (3, 2)])
-def test_one_query_one_image_and_more_neighbours_than_images(m, n):
-    for scene in (people, lattice, one_place):
-        of_features, of_distances, want = both_ways(scene(m + n, 4), m, 20, 6, 0.3)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_one_query_one_image_and_more_neighbours_than_images(variant, m, n):
+    for scene in SCENES[variant]:
+        of_features, of_distances, want = both_ways(scene(m + n, 4), m, 20, 6, 0.3, variant=variant)
         np.testing.assert_allclose(of_features, want, atol=1e-5, rtol=0)
         np.testing.assert_allclose(of_distances, want, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
 @settings(deadline=None, max_examples=40)
-@given(st.data())
-def test_any_small_scene_with_ties(data):
+@given(data=st.data())
+def test_any_small_scene_with_ties(variant, data):
     count, size = data.draw(st.integers(2, 24)), data.draw(st.integers(1, 3))
-    whole = st.lists(st.integers(-2, 2), min_size=count * size, max_size=count * size)
+    values = st.integers(-2, 2) if variant == "published" else st.sampled_from([-1, 1])
+    whole = st.lists(values, min_size=count * size, max_size=count * size)
     x = np.array(data.draw(whole), np.float32).reshape(count, size)
     m = data.draw(st.integers(1, count - 1))
     k1, k2 = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 8))
-    of_features, of_distances, want = both_ways(x, m, k1, k2, 0.3)
+    of_features, of_distances, want = both_ways(x, m, k1, k2, 0.3, variant=variant)
     np.testing.assert_allclose(of_features, want, atol=1e-5, rtol=0)
     np.testing.assert_allclose(of_distances, want, atol=1e-5, rtol=0)
 
 
-def test_query_rows_alone_are_the_first_rows_of_all():
+def test_the_variants_differ_and_the_published_one_is_the_default():
+    x = people(70, 8)
+    published, fastreid = (rerank.k_reciprocal(x[:10], x[10:], variant=variant) for variant in VARIANTS)
+    np.testing.assert_array_equal(rerank.k_reciprocal(x[:10], x[10:]), published)
+    assert (published - fastreid).abs().mean() > 0.01
+
+
+def test_fastreid_counts_the_image_itself_among_k1():
+    """With 1 nobody has a neighbour: in the published method images that are each other's nearest still do."""
     x = people(60, 8)
-    alone = rerank.k_reciprocal(x[:7], x[7:])
-    query_gallery, gallery_gallery = rerank.k_reciprocal(x[:7], x[7:], rows="all")
+    published, fastreid = (
+        rerank.k_reciprocal(x[:10], x[10:], k1=1, k2=1, lambda_value=0, variant=variant) for variant in VARIANTS
+    )
+    assert (fastreid == 1).all() and (published < 1).any()
+
+
+def test_fastreid_adds_the_plain_cosine_distance():
+    x = people(60, 8)
+    got = rerank.k_reciprocal(x[:10], x[10:], lambda_value=1, variant="fastreid")
+    np.testing.assert_allclose(got, distance.cosine(x[:10], x[10:]), atol=1e-6)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_query_rows_alone_are_the_first_rows_of_all(variant):
+    x = people(60, 8)
+    alone = rerank.k_reciprocal(x[:7], x[7:], variant=variant)
+    query_gallery, gallery_gallery = rerank.k_reciprocal(x[:7], x[7:], rows="all", variant=variant)
     assert alone.shape == (7, 53) and gallery_gallery.shape == (53, 53)
     assert alone.dtype == gallery_gallery.dtype == torch.float32
     np.testing.assert_array_equal(alone, query_gallery)
 
 
-def test_an_image_is_at_distance_0_from_itself():
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_image_is_at_distance_0_from_itself(variant):
     x = people(60, 32)
-    _, gallery_gallery = rerank.k_reciprocal(x[:5], x[5:], lambda_value=1, rows="all")
+    _, gallery_gallery = rerank.k_reciprocal(x[:5], x[5:], lambda_value=1, rows="all", variant=variant)
     assert (gallery_gallery.diagonal() == 0).all()
 
 
@@ -131,16 +183,18 @@ def test_permuting_the_gallery_permutes_the_columns():
 
 
 @pytest.mark.parametrize("length", [1e-42, 1e-30, 1e-3, 1e3, 1e37])
-def test_the_length_of_features_does_not_matter(length):
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_length_of_features_does_not_matter(variant, length):
     x = (length * people(60, 8).astype(np.float64)).astype(np.float32)
-    of_features, _, want = both_ways(x, 10, 20, 6, 0.3)
+    of_features, _, want = both_ways(x, 10, 20, 6, 0.3, variant=variant)
     np.testing.assert_allclose(of_features, want, atol=1e-5, rtol=0)
 
 
-def test_neighbours_are_those_of_exact_distances(device):
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_neighbours_are_those_of_exact_distances(variant, device):
     """Far from the origin a float32 product ranks neighbours by its rounding. Measured again, they are right."""
     x = 100 + people(90, 64, noise=0.1)
-    of_features, of_distances, want = both_ways(x, 10, 10, 4, 0.3, device)
+    of_features, of_distances, want = both_ways(x, 10, 10, 4, 0.3, device, variant)
     np.testing.assert_allclose(of_distances, want, atol=1e-5, rtol=0)
     np.testing.assert_allclose(of_features, want, atol=1e-5, rtol=0)
 
@@ -153,17 +207,19 @@ def test_an_outlier_does_not_blur_the_others():
     np.testing.assert_allclose(of_features, want, atol=1e-5, rtol=0)
 
 
-def test_blocks_do_not_show(monkeypatch):
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_blocks_do_not_show(variant, monkeypatch):
     x = duplicates(70, 8)
-    squared = oracles.euclidean(x, x) ** 2
+    squared = squared_distances(x, variant)
     parts = squared[:9, :9], squared[:9, 9:], squared[9:, 9:]
+    options = {"rows": "all", "variant": variant}
 
     def everything():
-        of_features = rerank.k_reciprocal(x[:9], x[9:], rows="all")
-        return torch.cat([*of_features, *rerank.k_reciprocal_from_distances(*parts, rows="all")])
+        of_features = rerank.k_reciprocal(x[:9], x[9:], **options)
+        return torch.cat([*of_features, *rerank.k_reciprocal_from_distances(*parts, **options)])
 
     whole = everything()
-    monkeypatch.setattr(rerank, "_BLOCK", 4 * 70)  # four rows at a time, and the query rows end inside a block
+    monkeypatch.setattr(_neighbours, "_BLOCK", 4 * 70)  # four rows at a time, and the query rows end inside a block
     np.testing.assert_allclose(everything(), whole, atol=1e-6, rtol=0)
 
 
@@ -200,6 +256,7 @@ def test_arguments_are_left_alone():
         ({"lambda_value": float("nan")}, r"^lambda_value"),
         ({"lambda_value": "0.3"}, r"^lambda_value"),
         ({"rows": "gallery"}, r"^rows: 'gallery' is not one of 'query', 'all'"),
+        ({"variant": "FastReID"}, r"^variant: 'FastReID' is not one of 'published', 'fastreid'"),
     ],
 )
 def test_bad_options_are_named(options, message):
@@ -239,3 +296,13 @@ def test_bad_values_are_named():
         rerank.k_reciprocal_from_distances(similarities, similarities, similarities)
     rounded = 1 - np.eye(10) - 1e-7 * np.eye(10)  # 1 - cos, as it comes out of many programs
     assert torch.isfinite(rerank.k_reciprocal_from_distances(rounded, rounded, rounded)).all()
+
+
+def test_bad_values_of_the_variant_are_named():
+    x = people(10, 4)
+    zero, squared = x.copy(), squared_distances(x, "published")
+    zero[3] = 0
+    with pytest.raises(ValueError, match=r"^gallery: row 3 is all zeros"):
+        rerank.k_reciprocal(x, zero, variant="fastreid")
+    with pytest.raises(ValueError, match=r"^query_gallery: wants squared distances of unit features, 4 at most"):
+        rerank.k_reciprocal_from_distances(np.zeros((10, 10)), squared, squared, variant="fastreid")

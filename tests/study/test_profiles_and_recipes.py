@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from reidlib.study.profile import PARAMS, Profile, load_profile, profile_from
-from reidlib.study.recipes import vtrm
+from reidlib.study.recipes import stronger, vtrm
+from reidlib.study.reports import report_table
+from reidlib.study.store import key_of
 
 NAMES = sorted(path.stem for path in PARAMS.glob("*.yaml"))
 
@@ -28,6 +30,8 @@ def test_every_profile_loads(name):
         ({"image_scale": 2.0}, r"image_scale: wants a factor in \(0, 1\]"),
         ({"train_ids": "many"}, "train_ids wants int, got 'many'"),
         ({"train_ids": True}, "train_ids wants int"),
+        ({"backbones": "resnet18"}, "backbones wants names for names.*got 'resnet18'"),
+        ({"backbones": {"resnet50": 18}}, "backbones wants names for names"),
         ({"device": "tpu"}, "device: wants one of auto, cpu, cuda"),
     ],
 )
@@ -64,6 +68,25 @@ def test_recipes_are_the_reports():
         assert recipe.training.weight_decay == 5e-4
 
 
+def test_stand_ins_keep_what_tells_the_five_models_apart():
+    models = vtrm.table3()
+    assert list(models) == [row["row"] for row in report_table("vtrm", 3)["rows"]][:5]
+    own = [recipe.model_options["backbone"] for recipe in models.values()]
+    assert own == ["resnet50_ibn", "resnet50_ibn", "se_resnet50_ibn", "resnet101_ibn", "se_resnet101_ibn"]
+    light = [recipe.scaled(load_profile("laptop")).model_options["backbone"] for recipe in models.values()]
+    assert light == ["resnet18_ibn", "resnet18_ibn", "se_resnet18_ibn", "resnet34_ibn", "se_resnet34_ibn"]
+    assert [recipe.training.epochs for recipe in models.values()] == [120, 720, 720, 720, 720]
+
+
+def test_table_4_is_cumulative():
+    found = {
+        row: (recipe.training.epochs, len(recipe.model_options["parts"]), ranking.vtrm)
+        for row, (recipe, ranking) in vtrm.table4().items()
+    }
+    assert list(found.values()) == [(120, 3, False), (120, 4, False), (120, 4, True), (720, 4, True)]
+    assert [*found, "+ 5-Model Ensemble"] == [row["row"] for row in report_table("vtrm", 4)["rows"]]
+
+
 def test_scaling_keeps_proportions():
     profile = replace(load_profile("laptop"), epoch_scale=0.1, batch_scale=0.5, image_scale=0.25)
     scaled = vtrm.six_times().scaled(profile)
@@ -79,3 +102,46 @@ def test_scaling_keeps_proportions():
 def test_scaled_recipe_is_json_and_equal_for_equal_profiles():
     recipe, profile = vtrm.mgn(), load_profile("quick")
     assert asdict(recipe.scaled(profile)) == asdict(recipe.scaled(Profile(**asdict(profile))))
+
+
+def test_key_does_not_change_with_a_field_that_came_later():
+    """The key of a run that is published, as it was recorded before the field was there."""
+    recipe, data = vtrm.mgn().scaled(load_profile("laptop")), "0" * 64
+    config = {"recipe": recipe.config(), "seed": 0, "data": data}
+    assert key_of("train", 1, config) == "27d399bf4bd7dc25a61e2641613877e1fa971b63e557b6c7923c900e01bf337b"
+    assert "grey" not in recipe.config()["augmentation"] and "row" not in recipe.config()
+    greyed = replace(recipe, augmentation=replace(recipe.augmentation, grey=0.2))
+    assert greyed.config()["augmentation"]["grey"] == 0.2
+
+
+def test_strong_and_stronger_differ_in_two_fields():
+    """Section 3.1 and Figure 3 of report `stronger`: where the triplet loss sits, and L2 before it."""
+    four = stronger.combinations("market1501")
+    assert four[True, True] == stronger.stronger("market1501") and four[False, False] == stronger.strong("market1501")
+    changed = {name for name, *_ in four[False, False].changes(four[True, True])}
+    assert changed == {"row", "model_options.metric_feature", "training.triplet_normalise"}
+    for (after, normalised), recipe in four.items():
+        assert recipe.model_options["metric_feature"] == ("after" if after else "before")
+        assert recipe.training.triplet_normalise == normalised
+
+
+def test_submission_is_section_3_4s():
+    final = list(stronger.submissions().values())[-1]
+    training, seen = final.training, final.augmentation
+    assert (training.optimizer, training.epochs, training.learning_rate) == ("sgd", 350, 0.065)
+    assert (training.milestones, training.warmup_epochs, training.gamma) == ((150, 225, 300), 0, 0.1)
+    assert (seen.flip, seen.erasing, seen.jitter, seen.pad, seen.auto > 0) == (0.5, 0.5, 0.5, 0, True)
+    assert len({key_of("train", 1, recipe.config()) for recipe in stronger.submissions().values()}) == 4
+
+
+def test_small_batches_are_not_made_smaller():
+    recipe = stronger.strong("synergyreid")
+    assert {recipe.scaled(load_profile(name)).training.persons for name in ("paper", "laptop", "smoke")} == {8}
+    assert vtrm.mgn().scaled(load_profile("smoke")).training.persons == 4
+
+
+def test_a_longer_recipe_keeps_its_shape_and_never_exceeds_the_reports():
+    recipe = stronger.strong("synergyreid")
+    scaled, whole = (recipe.scaled(load_profile(name)).training for name in ("laptop", "paper"))
+    assert (scaled.epochs, scaled.milestones, scaled.warmup_epochs) == (54, pytest.approx((13.5, 24.75)), 4.5)
+    assert (whole.epochs, whole.milestones, whole.warmup_epochs) == (120, (30, 55), 10)

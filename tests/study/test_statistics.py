@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import kendalltau
 
-from reidlib.study.statistics import Difference, paired_difference, verdict
+from reidlib.study.statistics import Difference, bootstrap, order_agreement, paired_difference, verdict
 
 
 def slow_bootstrap(a, b, resamples, rng):
@@ -63,3 +64,35 @@ def test_verdict(reported, ours, expected):
 def test_bad_input(a, b):
     with pytest.raises(ValueError, match="a, b"):
         paired_difference(a, b)
+
+
+def test_a_ratio_is_of_sums_and_not_a_mean_of_ratios():
+    wrong, steps = np.array([[1.0, 0.0, 1.0]]), np.array([[2.0, 19.0, 5.0]])
+    found = bootstrap(lambda mean: mean[:, 0] / mean[:, 1], [wrong, steps], resamples=4_000)
+    assert found.mean == pytest.approx(2 / 26)
+    rng, values = np.random.default_rng(3), []
+    for _ in range(4_000):
+        drawn = rng.integers(0, 3, 3)
+        values.append(wrong[0, drawn].sum() / steps[0, drawn].sum())
+    low, high = np.percentile(values, (2.5, 97.5))
+    assert (found.low, found.high) == (pytest.approx(low, abs=0.02), pytest.approx(high, abs=0.05))
+
+
+def test_resamples_without_the_rare_event_are_left_out():
+    rare, gain = np.array([[1.0, 0.0, 0.0, 0.0]]), np.array([[3.0, 9.0, 9.0, 9.0]])
+    found = bootstrap(lambda mean: mean[:, 0] / mean[:, 1], [gain * rare, rare])
+    assert (found.mean, found.low, found.high) == (3.0, 3.0, 3.0)
+    undefined = bootstrap(lambda mean: mean[:, 0] / mean[:, 1], [gain, 0 * rare])
+    assert np.isnan(undefined.mean) and verdict(1.0, undefined) == "not distinguishable"
+
+
+def test_rows_of_different_queries_are_refused():
+    with pytest.raises(ValueError):
+        bootstrap(lambda mean: mean[:, 0], [np.ones((2, 3)), np.ones((2, 4))])
+
+
+def test_order_agreement_is_kendalls_tau_b():
+    rng = np.random.default_rng(5)
+    means, reported = rng.integers(0, 9, (20, 7)).astype(float), [94.3, 97.1, 95.8, 95.8, 96.0, 93.9, 95.8]
+    wanted = [kendalltau(row, reported).statistic for row in means]
+    assert order_agreement(means, reported) == pytest.approx(wanted)

@@ -41,8 +41,18 @@ def test_signed(value, text):
     assert tables.signed(value) == text
 
 
+def test_by_members_is_paired_within_seed_and_query():
+    first = [[0.5, 0.7, None], [0.6, 0.9, None], [0.6, 1.0, None]]
+    curves = [first, [[0.4, 0.6, None], [0.6, 0.7, None], [0.7, 0.8, None]]]
+    of = tables.Result([Entry(None, {"metrics": {"curve": curve}}) for curve in curves])
+    found = tables.by_members(of)
+    assert {size: round(d.mean, 6) for size, d in found.items()} == {2: 15.0, 3: 22.5}
+    assert 10 <= found[2].low < 15 < found[2].high <= 20
+
+
 def test_interval_and_mean():
     assert tables.interval(Difference(1.84, 0.92, 2.66)) == "+1.8 [+0.9, +2.7]"
+    assert tables.interval(Difference(*[float("nan")] * 3)) == "–"
     assert tables.mean_sd(np.array([84.0, 85.0, 86.0])) == "85.0 ± 1.0"
     assert tables.mean_sd(np.array([84.04])) == "84.0"
     assert tables.paper(None) == "–"

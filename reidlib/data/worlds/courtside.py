@@ -10,13 +10,15 @@ from reidlib.data.worlds import people
 from reidlib.data.worlds.body import pose, project
 from reidlib.data.worlds.film import SAMPLES, develop, render
 from reidlib.data.worlds.glyphs import distance_fields, word_codes
+from reidlib.data.worlds.knobs import detected
 from reidlib.data.worlds.motion import STEP, sample, trajectories, wander
-from reidlib.data.worlds.plan import DETECTOR, GAME, PERSON, SHOT, generator, place
+from reidlib.data.worlds.plan import BACKDROP, DETECTOR, GAME, PERSON, SHOT, generator, place
 from reidlib.data.worlds.props import basket_look, baskets
 from reidlib.data.worlds.spec import SHOTS_PER_GAME, CourtsideSpec
 
 EXTRAS = 2                                  # people on court who are never targets: one more player, one more referee
-_MARGIN = 1.07                              # height of a detector's box over the height of the person
+_GREY = 128.0                               # of a removed backdrop, in grey levels of the image
+_POOL = 30                                  # shots whose arenas are lent to others: whether or not the split has them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,15 +120,9 @@ def compute_frame(spec: CourtsideSpec, split: str, index: int, frame: int):
     return parts, boxes, props, camera, shadows.reshape(-1, 4)
 
 
-def _detect(spec, shot, box, random):
+def _detect(spec, box, random):
     """Detector's window around the true box: left, top, width, height on the image plane."""
-    u0, u1, v0, v1 = box
-    noise = random.normal(0.0, spec.detector_jitter, 4)
-    height = (v1 - v0) * _MARGIN
-    width = np.clip((u1 - u0) * 1.10, 0.44 * height, 0.62 * height)
-    u = (u0 + u1) / 2 + noise[0] * height * 0.6
-    v = (v0 + v1) / 2 + noise[1] * height
-    height, width = height * np.exp(noise[2]), width * np.exp(noise[2] + noise[3])
+    u, v, height, width = detected(spec, box, random, slimmest=0.44)
     return u - width / 2, v + height / 2, width, height
 
 
@@ -139,6 +135,26 @@ def _streak(spec, shot, time, slot, pitch):
         offset = np.array([state[at.X], state[at.Y], 1.0]) - camera[0]
         u.append(offset @ camera[1] / (offset @ camera[3]))
     return abs(u[1] - u[0]) / (after - before) * spec.blur / pitch
+
+
+@functools.lru_cache(maxsize=1024)
+def _empty_arena(spec, split, index):
+    """What a shot shows without people: cameras (longest sequence, 4, 3) of all frames, light, arena, words."""
+    shot = compute_shot(spec, split, index)
+    cameras = [sample(shot.cameras, frame * spec.frame_interval) for frame in range(spec.longest_sequence(split))]
+    return np.stack(cameras), shot.light, shot.arena, shot.words
+
+
+def _backdrop(spec, shot, slot, frame, view, size, gain):
+    """What takes the place of the background of one image: samples (3,) of one grey or (rows, columns, 3)."""
+    if spec.backdrop == "removed":
+        return _GREY / gain                 # the exposure, which tells shots apart, shall not show
+    random = generator(spec, shot.split, BACKDROP, shot.index, slot, frame)
+    other = int(random.integers(_POOL - 1))
+    cameras, light, arena, words = _empty_arena(spec, shot.split, other + (other >= shot.index))
+    camera = cameras[random.integers(len(cameras))]
+    return render(np.empty((0, at.PART_SIZE)), 0, shot.looks, camera, view, size, light, arena, words, word_codes(),
+                  distance_fields(), np.empty((0, 4)))[0]
 
 
 def render_image(spec: CourtsideSpec, split: str, person: int, frame: int) -> tuple[np.ndarray, float]:
@@ -155,16 +171,18 @@ def render_image(spec: CourtsideSpec, split: str, person: int, frame: int) -> tu
     shot = compute_shot(spec, split, index)
     parts, boxes, props, camera, shadows = compute_frame(spec, split, index, frame)
     random = generator(spec, split, DETECTOR, index, slot, frame)
-    left, top, width, height = _detect(spec, shot, boxes[slot], random)
+    left, top, width, height = _detect(spec, boxes[slot], random)
     gain = sample(shot.gains, frame * spec.frame_interval) * (1.0 + random.normal(0.0, 0.01))
     seed = int(random.integers(0, 2**62))
     view = np.array([left, top, width / (SAMPLES * spec.width), height / (SAMPLES * spec.height)])
     near = ((boxes[:, 0] < left + width) & (boxes[:, 1] > left) & (boxes[:, 2] < top) & (boxes[:, 3] > top - height))
     near[slot] = False
     chosen = np.concatenate([parts[slot], parts[near].reshape(-1, at.PART_SIZE), props])
-    samples, visible, alone = render(chosen, at.PARTS_PER_PERSON, shot.looks, camera, view,
-                                     (SAMPLES * spec.height, SAMPLES * spec.width), shot.light, shot.arena, shot.words,
-                                     word_codes(), distance_fields(), shadows)
+    size = SAMPLES * spec.height, SAMPLES * spec.width
+    samples, mask, visible, alone = render(chosen, at.PARTS_PER_PERSON, shot.looks, camera, view, size, shot.light,
+                                           shot.arena, shot.words, word_codes(), distance_fields(), shadows)
+    if spec.backdrop != "kept":
+        samples = np.where(mask[..., None], samples, _backdrop(spec, shot, slot, frame, view, size, gain))
     streak = _streak(spec, shot, frame * spec.frame_interval, slot, view[at.DU])
     image = develop(samples, (spec.height, spec.width), streak, shot.softness, gain, spec.noise, seed)
     return image, visible / max(alone, 1)
@@ -176,7 +194,7 @@ def render_frame(spec: CourtsideSpec, split: str, shot: int, frame: int, *, heig
 
     Raises ValueError when split has no such shot or frame.
     """
-    shots = -(-spec.ids(split) // spec.people_per_shot)
+    shots = spec.shots(split)
     if not 0 <= shot < shots:
         raise ValueError(f"shot: {split} has shots 0 to {shots - 1}, got {shot}")
     if not 0 <= frame < spec.longest_sequence(split):
@@ -189,8 +207,7 @@ def render_frame(spec: CourtsideSpec, split: str, shot: int, frame: int, *, heig
     top = (boxes[:, 2].min() + boxes[:, 3].max()) / 2 + 0.5 * pitch * SAMPLES * height
     view = np.array([(u0 + u1 - span) / 2, top, pitch, pitch])
     everything = np.concatenate([parts.reshape(-1, at.PART_SIZE), props])
-    samples, _, _ = render(everything, 0, scene.looks, camera, view,
-                           (SAMPLES * height, SAMPLES * width), scene.light, scene.arena, scene.words, word_codes(),
-                           distance_fields(), shadows)
+    samples = render(everything, 0, scene.looks, camera, view, (SAMPLES * height, SAMPLES * width), scene.light,
+                     scene.arena, scene.words, word_codes(), distance_fields(), shadows)[0]
     gain = sample(scene.gains, frame * spec.frame_interval)
     return develop(samples, (height, width), 1.0, 0.03, gain, spec.noise / 2, frame)

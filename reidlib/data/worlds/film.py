@@ -36,6 +36,41 @@ def trace(parts, camera, view, owner, depth, rows, columns, top, left):
 
 
 @inline
+def nearest(parts, target, camera, view, size):
+    """Part that every sample shows (-1: none), its depth, where the target or what hides it is, target's samples alone.
+
+    Arguments as those of render. Index and depth: (rows, columns); mask: (rows, columns) bool.
+    """
+    rows, columns = size
+    top, bottom, left, right = 0, rows, 0, columns
+    for i in range(target):                                            # grow the buffers to hold the whole target
+        if parts[i, at.MATERIAL] != at.NOTHING and parts[i, at.BOX] < parts[i, at.BOX + 1]:
+            left = min(left, int(math.floor((parts[i, at.BOX] - view[at.U0]) / view[at.DU])))
+            right = max(right, int(math.floor((parts[i, at.BOX + 1] - view[at.U0]) / view[at.DU])) + 1)
+            top = min(top, int(math.floor((view[at.V0] - parts[i, at.BOX + 3]) / view[at.DV])))
+            bottom = max(bottom, int(math.floor((view[at.V0] - parts[i, at.BOX + 2]) / view[at.DV])) + 1)
+    owner = np.full((bottom - top, right - left), -1, np.int32)
+    depth = np.full((bottom - top, right - left), 1e30)
+    trace(parts[:target], camera, view, owner, depth, (top, bottom), (left, right), top, left)
+    alone = 0
+    for r in range(bottom - top):
+        for c in range(right - left):
+            if owner[r, c] >= 0 and parts[owner[r, c], at.MATERIAL] != at.SPHERE:
+                alone += 1
+    index = np.full((rows, columns), -1, np.int32)
+    window, mask = np.empty((rows, columns)), np.empty((rows, columns), np.bool_)
+    for r in range(rows):
+        for c in range(columns):
+            window[r, c] = depth[r - top, c - left]
+    trace(parts[target:], camera, view, index, window, (0, rows), (0, columns), 0, 0)
+    for r in range(rows):
+        for c in range(columns):
+            mask[r, c] = owner[r - top, c - left] >= 0                 # what hides the target is nearer than it
+            index[r, c] = index[r, c] + target if index[r, c] >= 0 else owner[r - top, c - left]
+    return index, window, mask, alone
+
+
+@inline
 def ray(camera, u, v):
     """Direction of the image point (u, v); its component along the camera's forward axis is 1."""
     return (camera[3, 0] + u * camera[1, 0] + v * camera[2, 0], camera[3, 1] + u * camera[1, 1] + v * camera[2, 1],
@@ -63,48 +98,27 @@ def crease(q, person):
 def _build(fingerprint):
     @entry
     def render(parts, target, looks, camera, view, size, light, arena, words, codes, fields, shadows):
-        """Image of a window: (rows, columns, 3) float64 rgb samples, target's visible samples, target's samples alone.
+        """Image of a window: samples, mask, target's visible samples, target's samples alone.
 
         parts: (M, PART_SIZE), the target's first; target: how many of them are the target's (0: nobody is counted);
-        size: rows and columns of the sample grid. Alone means without others and without the window's edges.
+        size: rows and columns of the sample grid. Samples: (rows, columns, 3) float64 rgb; mask: (rows, columns) bool,
+        where the target or what hides it is seen. Alone means without others and without the window's edges.
         """
         _ = fingerprint
         rows, columns = size
-        top, bottom, left, right = 0, rows, 0, columns
-        for i in range(target):                                        # grow the buffers to hold the whole target
-            if parts[i, at.MATERIAL] != at.NOTHING and parts[i, at.BOX] < parts[i, at.BOX + 1]:
-                left = min(left, int(math.floor((parts[i, at.BOX] - view[at.U0]) / view[at.DU])))
-                right = max(right, int(math.floor((parts[i, at.BOX + 1] - view[at.U0]) / view[at.DU])) + 1)
-                top = min(top, int(math.floor((view[at.V0] - parts[i, at.BOX + 3]) / view[at.DV])))
-                bottom = max(bottom, int(math.floor((view[at.V0] - parts[i, at.BOX + 2]) / view[at.DV])) + 1)
-        owner = np.full((bottom - top, right - left), -1, np.int32)
-        depth = np.full((bottom - top, right - left), 1e30)
-        trace(parts[:target], camera, view, owner, depth, (top, bottom), (left, right), top, left)
-        alone = 0
-        for r in range(bottom - top):
-            for c in range(right - left):
-                if owner[r, c] >= 0 and parts[owner[r, c], at.MATERIAL] != at.SPHERE:
-                    alone += 1
-        others = np.full((rows, columns), -1, np.int32)
-        window = np.empty((rows, columns))
-        for r in range(rows):
-            for c in range(columns):
-                window[r, c] = depth[r - top, c - left]
-        trace(parts[target:], camera, view, others, window, (0, rows), (0, columns), 0, 0)
-
+        index, depth, mask, alone = nearest(parts, target, camera, view, size)
         image = np.empty((rows, columns, 3))
         origin = (camera[0, 0], camera[0, 1], camera[0, 2])
         visible = 0
         for r in range(rows):
             for c in range(columns):
                 d = ray(camera, view[at.U0] + (c + 0.5) * view[at.DU], view[at.V0] - (r + 0.5) * view[at.DV])
-                index = others[r, c] + target if others[r, c] >= 0 else owner[r - top, c - left]
-                if index < 0:
+                if index[r, c] < 0:
                     colour = background(origin, d, view[at.DV], arena, words, codes, fields, shadows)
                 else:
-                    part, t = parts[index], window[r, c]
+                    part, t = parts[index[r, c]], depth[r, c]
                     material, person = part[at.MATERIAL], int(part[at.PERSON])
-                    if index < target and material != at.SPHERE:
+                    if index[r, c] < target and material != at.SPHERE:
                         visible += 1
                     q = local(part, (origin[0] + t * d[0], origin[1] + t * d[1], origin[2] + t * d[2]))
                     n = normal(part, q)
@@ -113,7 +127,7 @@ def _build(fingerprint):
                     fold = crease(q, person) if cloth else 1.0
                     colour = lit(scaled(colour, fold), n, d, light, 0.1 if cloth else 0.45)
                 image[r, c, 0], image[r, c, 1], image[r, c, 2] = colour
-        return image, visible, alone
+        return image, mask, visible, alone
 
     @entry
     def develop(image, size, streak, softness, gain, noise, seed):

@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+from reidlib.data.worlds.crosswalk.spec import CrosswalkSpec
+from reidlib.data.worlds.disk import hash_files, read_world
 from reidlib.data.worlds.spec import CourtsideSpec
-from reidlib.data.worlds.write import hash_files, read_world
 
+Spec = CourtsideSpec | CrosswalkSpec
+_SPECS = {"courtside": CourtsideSpec, "crosswalk": CrosswalkSpec}    # by the first word of a frozen world's name
 _FILE = Path(__file__).with_name("frozen.json")
 
 
@@ -13,13 +16,13 @@ def _entries(file):
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
-def frozen_manifest(spec: CourtsideSpec, *, file: Path = _FILE) -> str | None:
+def frozen_manifest(spec: Spec, *, file: Path = _FILE) -> str | None:
     """Manifest hash that the world of spec was frozen with, or None when it was never frozen."""
     entry = _entries(file).get(spec.key)
     return entry["manifest_hash"] if entry else None
 
 
-def frozen_spec(name: str, *, file: Path = _FILE) -> CourtsideSpec:
+def frozen_spec(name: str, *, file: Path = _FILE) -> Spec:
     """The spec that was frozen under a name.
 
     Raises ValueError listing the frozen names when there is none of this name.
@@ -27,18 +30,21 @@ def frozen_spec(name: str, *, file: Path = _FILE) -> CourtsideSpec:
     entries = _entries(file).values()
     for entry in entries:
         if entry["name"] == name:
-            return CourtsideSpec(**entry["spec"])
+            return _SPECS[name.split("-")[0]](**entry["spec"])
     known = ", ".join(sorted(entry["name"] for entry in entries)) or "none"
     raise ValueError(f"name: no world is frozen as {name!r}; frozen: {known}")
 
 
-def freeze(spec: CourtsideSpec, root: str | Path, name: str, *, file: Path = _FILE) -> str:
+def freeze(spec: Spec, root: str | Path, name: str, *, file: Path = _FILE) -> str:
     """Add the world of spec, complete in root, to the frozen worlds under a name; return its manifest hash.
 
-    Raises ValueError when root holds another world, its files are not those it was written with, or the spec or the
-    name is frozen otherwise already.
+    name: "courtside-..." or "crosswalk-...".
+    Raises ValueError for another name, when root holds another world, its files are not those it was written with, or
+    the spec or the name is frozen otherwise already.
     """
-    world = read_world(root)
+    if _SPECS.get(name.split("-")[0]) is not type(spec):
+        raise ValueError(f"name: wants {' or '.join(f'{word}-...' for word in _SPECS)} as the world is, got {name!r}")
+    world = read_world(root, name.split("-")[0])
     if world["spec"] != json.loads(spec.to_json()):
         raise ValueError(f"root: {root} holds the world {world['key']}, not {spec.key}")
     found = hash_files(root)

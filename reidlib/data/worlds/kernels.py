@@ -12,18 +12,17 @@ import numpy as np
 inline = numba.njit(nogil=True)              # called by other kernels only; compiled into them
 
 
-def _fingerprint():
-    """Hash of the sources of all kernels and of the numbers compiled into them, as an int.
+def fingerprint(*modules):
+    """Hash of the sources of kernels, named without .py, and of the numbers compiled into them, as an int.
 
     numba notices a change in the file of a cached function, but not in the files of the functions it calls. The entry
     kernels are therefore closures over this number, which numba makes part of the key of its cache.
     """
-    modules = ("layout", "glyphs", "kernels", "solids", "body", "surface", "court", "stands", "film")
-    sources = [Path(__file__).with_name(f"{module}.py").read_bytes() for module in modules]
+    sources = [(Path(__file__).parent / f"{module}.py").read_bytes() for module in modules]
     return int(hashlib.sha256(b"".join(sources)).hexdigest()[:12], 16)
 
 
-FINGERPRINT = _fingerprint()
+FINGERPRINT = fingerprint("layout", "glyphs", "kernels", "solids", "body", "surface", "court", "stands", "film")
 entry = numba.njit(nogil=True, cache=True)   # called from Python; a closure over FINGERPRINT
 
 

@@ -10,16 +10,25 @@ _PERSONAL_SPACE = 0.75      # m, two people's axes are pushed this far apart
 COURT = (28.0, 15.0)        # m
 
 
+def waves(random, count, *, tau=_TAU):
+    """Frequency (rad/s), phase and weight, (count, 6, 1) each, of signals that are sums of six random sinusoids.
+
+    random: numpy Generator; tau: range of the time constants (1 / angular frequency) in s. Unit variance over time.
+    """
+    frequency = 1.0 / random.uniform(*tau, (count, 6, 1))
+    phase = random.uniform(0.0, 2 * np.pi, (count, 6, 1))
+    weight = random.uniform(0.5, 1.0, (count, 6, 1))
+    weight /= np.sqrt((weight**2).sum(axis=1, keepdims=True) / 2)
+    return frequency, phase, weight
+
+
 def wander(random, count, times, *, tau=_TAU):
     """Sums of six random sinusoids, about zero mean and unit variance over time: (count, len(times)) float64.
 
     random: numpy Generator; times: (T,) seconds; tau: range of the time constants (1 / angular frequency) in s.
     A longer grid continues a shorter one.
     """
-    frequency = 1.0 / random.uniform(*tau, (count, 6, 1))
-    phase = random.uniform(0.0, 2 * np.pi, (count, 6, 1))
-    weight = random.uniform(0.5, 1.0, (count, 6, 1))
-    weight /= np.sqrt((weight**2).sum(axis=1, keepdims=True) / 2)
+    frequency, phase, weight = waves(random, count, tau=tau)
     return (weight * np.sin(frequency * times + phase)).sum(axis=1)
 
 

@@ -10,7 +10,7 @@ from reidlib.data.worlds.spec import PERSON_OFFSET, SPLITS, CourtsideSpec
 _SPLIT_CODE = {split: code for code, split in enumerate(SPLITS)}
 _FOLDER = {"train": "reid_training", "query": "query", "gallery": "gallery"}
 # The last entry of a seed sequence says what the numbers are for.
-GAME, SHOT, PERSON, DETECTOR, KEEP, SHARE, SWAP = range(7)
+GAME, SHOT, PERSON, DETECTOR, KEEP, SHARE, SWAP, BACKDROP = range(8)
 
 
 def generator(spec, split, purpose, *index):

@@ -6,8 +6,8 @@ reid train --root PATH --pattern '(?P<person>\\w+)_cam(?P<camera>\\d+)'
 from __future__ import annotations
 
 from reidlib.augment import Augmentation
+from reidlib.optimisation import TrainingOptions
 from reidlib.study.recipe import Recipe
-from reidlib.training import TrainingOptions
 
 
 def own_images(*, height: int, width: int, epochs: int, persons: int, images: int) -> Recipe:

@@ -1,0 +1,50 @@
+"""What every loss asks of its arguments, in the same words."""
+
+import torch
+from torch import Tensor
+
+
+def rows_and_labels(rows, labels, name: str, shape: str) -> tuple[Tensor, Tensor]:
+    """Floating point rows, called name and of a shape such as "(B, D)", and as many integer labels, or ValueError."""
+    rows, labels = torch.as_tensor(rows), torch.as_tensor(labels)
+    if rows.ndim != 2 or 0 in rows.shape or not rows.is_floating_point():
+        raise ValueError(f"{name}: want floating point {shape}, not empty, got {tuple(rows.shape)} {rows.dtype}")
+    if labels.shape != rows.shape[:1] or labels.is_floating_point():
+        raise ValueError(f"labels: {name} {tuple(rows.shape)} want integers of shape ({len(rows)},), "
+                         f"got {tuple(labels.shape)} {labels.dtype}")
+    return rows, labels
+
+
+def class_vectors(vectors, features: Tensor, name: str) -> Tensor:
+    """Floating point (K, D), called name, a row for each class, for features (B, D), or ValueError."""
+    vectors = torch.as_tensor(vectors)
+    if (vectors.ndim != 2 or len(vectors) == 0 or vectors.shape[1] != features.shape[1]
+            or not vectors.is_floating_point()):
+        raise ValueError(f"{name}: features {tuple(features.shape)} want floating point (K, {features.shape[1]}), "
+                         f"got {tuple(vectors.shape)} {vectors.dtype}")
+    return vectors
+
+
+def label_range(labels: Tensor, classes: int, what: str = "classes"):
+    """ValueError unless labels lie in [0, classes). Not on CUDA: looking would wait for the device at every call."""
+    if not labels.is_cuda and (labels.min() < 0 or labels.max() >= classes):
+        raise ValueError(f"labels: want 0 to {classes - 1} for {classes} {what}, "
+                         f"got {int(labels.min())} to {int(labels.max())}")
+
+
+def finite(**tensors: Tensor):
+    """ValueError naming the first of the tensors that holds NaN or infinity; one wait for the device for all."""
+    found = torch.stack([x.isfinite().all() for x in tensors.values()]).tolist()
+    for name, good in zip(tensors, found, strict=True):
+        if not good:
+            raise ValueError(f"{name}: want finite numbers, got NaN or infinity")
+
+
+def anchors(features: Tensor, usable: Tensor, among: str):
+    """ValueError unless features are finite and any anchor is usable: has a positive and a negative among so many."""
+    good, any_usable = torch.stack((features.isfinite().all(), usable.any())).tolist()
+    if not good:
+        raise ValueError("features: want finite numbers, got NaN or infinity")
+    if not any_usable:
+        raise ValueError(f"labels: no anchor has both a positive and a negative among the {among}; "
+                         "sample several images of each of several persons")

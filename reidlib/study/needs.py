@@ -1,0 +1,131 @@
+"""What each chapter needs from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import product
+
+from reidlib.study.data import EVALUATED, TEST, VAL, Scene
+from reidlib.study.fusing import Fusion
+from reidlib.study.ranking import Ranking
+from reidlib.study.recipe import Recipe
+from reidlib.study.recipes import along, along_ensemble, guesses, stronger, vtrm
+from reidlib.study.runner import Study
+
+
+@dataclass(frozen=True)
+class Need:
+    """One recipe, ranked in some ways in some scenes.
+
+    features: scenes of which its features are wanted too, and published if this is a chapter's own need. audit: so is
+    what its training images lost.
+    """
+
+    recipe: Recipe
+    evaluations: tuple[tuple[Ranking, Scene], ...]
+    features: tuple[Scene, ...] = ()
+    audit: bool = False
+
+
+@dataclass(frozen=True)
+class FusionNeed:
+    """Several recipes, fused in a scene; computed when their own needs are."""
+
+    recipes: tuple[Recipe, ...]
+    fusion: Fusion
+    scene: Scene = VAL
+
+
+def _all(rankings: Iterable[Ranking], scenes: Iterable[Scene] = (VAL,)) -> tuple[tuple[Ranking, Scene], ...]:
+    return tuple(dict.fromkeys(product(rankings, scenes)))
+
+
+def _mgn(study: Study) -> list[Need]:
+    recipes = [*vtrm.table1().values(), *vtrm.as_written().values()]
+    return [Need(recipe, _all([Ranking(), Ranking(rerank=True)])) for recipe in recipes]
+
+
+def _vtrm(study: Study) -> list[Need]:
+    tables = [vtrm.table2(aggregate, rerank) for aggregate in ("mean", "min") for rerank in (True, False)]
+    rankings = [ranking for table in tables for ranking in table.values()]
+    return [Need(vtrm.six_times(), _all(rankings), features=(VAL,))]
+
+
+def _guesses(study: Study) -> list[Need]:
+    return [
+        Need(vtrm.six_times(), _all(rankings, [scene]))
+        for scene, rankings in guesses.scenes().items()
+        if study.data.spec is not None or not scene.knobs
+    ]
+
+
+def _fusion(study: Study) -> list[Need | FusionNeed]:
+    models = vtrm.table3()
+    needs: list[Need | FusionNeed] = [Need(recipe, _all([vtrm.LOCAL_2])) for recipe in models.values()]
+    needs += [FusionNeed(tuple(models.values()), fusion) for fusion in vtrm.ensembles().values()]
+    if study.data.has_labels("test"):
+        needs += [Need(recipe, ((ranking, TEST),)) for recipe, ranking in vtrm.table4().values()]
+        needs += [Need(recipe, _all([vtrm.LOCAL_1], [TEST])) for recipe in models.values()]
+        needs += [FusionNeed(tuple(models.values()), Fusion(vtrm.LOCAL_1), TEST)]
+    return needs
+
+
+def _along(study: Study) -> list[Need]:
+    world = study.data.spec is not None
+    settings = [*along.table1().values(), *along.alone().values(), *along.left_out().values()]
+    needs = [Need(along.baseline(), (), audit=True)]
+    needs += [Need(recipe, ((ranking, scene),)) for recipe, ranking, scene in settings]
+    needs += [
+        Need(recipe, _all([Ranking()]))
+        for recipe in [*along.curations().values(), *along.augmentations().values(), *along.circles().values()]
+        if world or not recipe.curation or recipe.curation.measure != "visible"
+    ]
+    full, ranking, flipped = along.setting(along.TRICKS)
+    needs += [Need(full, tuple(along.post_processing().values()))]
+    if world:
+        scenes = [along.kits(similarity) for similarity in along.KITS]
+        needs += [Need(recipe, _all(along.DISTANCES, scenes)) for recipe in (along.baseline(), full)]
+        needs += [Need(recipe, ((Ranking(), scene),), audit=recipe.audit) for recipe, scene in along.crowded().values()]
+    return needs
+
+
+def _ensemble(study: Study) -> list[Need | FusionNeed]:
+    full, ranking, flipped = along.setting(along.TRICKS)
+    members, repeated = along_ensemble.ensemble(study.profile), along_ensemble.repetitions()
+    pairs = along_ensemble.pairs(study.profile).values()
+    singles = [*members, *repeated, *(recipe for pair in pairs for recipe in pair)]
+    needs: list[Need | FusionNeed] = [Need(recipe, ((ranking, flipped),)) for recipe in singles]
+    needs += [FusionNeed(recipes, along_ensemble.SUM, flipped) for recipes in (tuple(repeated), *pairs)]
+    needs += [FusionNeed(tuple(members), fusion, flipped) for fusion in along_ensemble.ensembles().values()]
+    if study.data.has_labels("test"):
+        finals = [full, along.setting(along.TRICKS, train_on="trainval").recipe]
+        needs += [Need(recipe, ((ranking, along.TEST_FLIPPED),)) for recipe in [*finals, *members]]
+        needs += [FusionNeed(tuple(members), along_ensemble.SUM, along.TEST_FLIPPED)]
+    return needs
+
+
+def _stronger(study: Study) -> list[Need]:
+    needs = []
+    for benchmark, scene in EVALUATED.items():
+        recipes = list(stronger.combinations(benchmark).values())
+        recipes += [stronger.with_center(recipes[0]), stronger.with_center(recipes[-1]), stronger.squared(recipes[-1])]
+        needs += [Need(recipe, ((Ranking(protocol=benchmark), scene),)) for recipe in recipes]
+    rankings = [Ranking(), stronger.EXPANDED, stronger.PUBLISHED, stronger.FASTREID]
+    scenes = [VAL, TEST] if study.data.has_labels("test") else [VAL]
+    return needs + [Need(recipe, _all(rankings, scenes)) for recipe in stronger.submissions().values()]
+
+
+def _worlds(study: Study) -> list[Need]:
+    return []  # drawn from the spec
+
+
+CHAPTERS: dict[str, Callable[[Study], list]] = {
+    "worlds": _worlds,
+    "mgn": _mgn,
+    "vtrm": _vtrm,
+    "guesses": _guesses,
+    "fusion": _fusion,
+    "along": _along,
+    "ensemble": _ensemble,
+}

@@ -1,0 +1,168 @@
+"""Charts of the chapters: rows with their intervals beside the report's, curves; an opaque ground for the dark mode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from reidlib.study.statistics import Difference
+from reidlib.study.tables import Result
+
+PALETTE = sns.color_palette("colorblind")
+MARKS = "os^Dv<>P"
+
+
+def variants_plot(
+    base: Result, curves: Mapping[str, Mapping[str, Result]], reported: Mapping[str, Mapping[str, float]]
+) -> Figure:
+    """mAP difference to the baseline against the window, ours with 95 % intervals, the report's as open marks.
+
+    curves: line name -> window name -> Result; reported: line name -> window name -> difference in points.
+    """
+    figure, axis = plt.subplots(figsize=(7.2, 4.2), facecolor="w", layout="constrained")
+    axis.axhline(0, color="#888888", lw=1)
+    windows = list(dict.fromkeys(name for line in curves.values() for name in line))
+    for number, ((line, points), colour) in enumerate(zip(curves.items(), PALETTE, strict=False)):
+        x = np.array([windows.index(name) for name in points]) + 0.12 * (number - (len(curves) - 1) / 2)
+        found = [result.minus(base) for result in points.values()]
+        mean = np.array([d.mean for d in found])
+        error = np.array([[d.mean - d.low for d in found], [d.high - d.mean for d in found]])
+        axis.errorbar(x, mean, error, fmt=MARKS[number], ms=5, capsize=3, lw=1.3, color=colour, label=f"{line}, ours")
+        quoted = [
+            (position, reported[line][name])
+            for position, name in zip(x, points, strict=True)
+            if name in reported.get(line, {})
+        ]
+        if quoted:
+            axis.plot(
+                *zip(*quoted, strict=True), MARKS[number], mfc="none", ms=8, color=colour, label=f"{line}, report"
+            )
+    axis.set_xticks(range(len(windows)), windows)
+    axis.set(xlabel="window", ylabel="mAP, points above the baseline")
+    figure.legend(fontsize=8, ncols=3, frameon=False, loc="outside lower center")
+    sns.despine(ax=axis)
+    return figure
+
+
+def difference_plot(rows: Mapping[str, Result], base: str, reported: Mapping[str, float]) -> Figure:
+    """Each row's mAP above a base row: ours with its 95 % interval, the report's as an open mark."""
+    figure, axis = plt.subplots(figsize=(7.2, 0.55 * len(rows) + 1.0), facecolor="w")
+    axis.axvline(0, color="#888888", lw=1)
+    names = [name for name in rows if name != base]
+    for y, name in enumerate(reversed(names)):
+        d = rows[name].minus(rows[base])
+        axis.errorbar(
+            d.mean,
+            y,
+            xerr=[[d.mean - d.low], [d.high - d.mean]],
+            fmt="o",
+            capsize=3,
+            color=PALETTE[0],
+            label="ours, 95 % interval" if y == 0 else None,
+        )
+        if name in reported:
+            axis.plot(reported[name], y, "D", mfc="none", ms=8, color=PALETTE[1], label="report" if y == 0 else None)
+    axis.set_yticks(range(len(names)), list(reversed(names)))
+    axis.set(xlabel=f"mAP, points above {base}", ylim=(-0.6, len(names) - 0.4))
+    axis.legend(fontsize=8, frameon=False)
+    sns.despine(ax=axis)
+    figure.tight_layout()
+    return figure
+
+
+def training_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
+    """Cross-entropy and triplet loss against the epoch, a line a run."""
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 2.8), facecolor="w")
+    for name, curve in curves.items():
+        epochs = [point["epoch"] for point in curve]
+        axes[0].plot(epochs, [point["cross_entropy"] for point in curve], label=name)
+        axes[1].plot(epochs, [point["triplet"] for point in curve], label=name)
+    for axis, title in zip(axes, ("cross-entropy", "triplet loss"), strict=True):
+        axis.set(xlabel="epoch", title=title)
+        sns.despine(ax=axis)
+    axes[0].legend(fontsize=8, frameon=False)
+    figure.tight_layout()
+    return figure
+
+
+def interval_lines(
+    lines: Mapping[str, Mapping[str, Difference]],
+    xlabel: str,
+    ylabel: str,
+    *,
+    spread: float = 0.07,
+    joined: bool = True,
+) -> Figure:
+    """Means with 95 % intervals against named positions, a line each.
+
+    spread: the lines' offset along the axis. joined: whether there is an order between the positions.
+    """
+    figure, axis = plt.subplots(figsize=(7.2, 3.6), facecolor="w", layout="constrained")
+    axis.axhline(0, color="#888888", lw=1)
+    positions = list(dict.fromkeys(name for line in lines.values() for name in line))
+    for number, (name, points) in enumerate(lines.items()):
+        x = np.array([positions.index(point) for point in points]) + spread * (number - (len(lines) - 1) / 2)
+        mean = np.array([d.mean for d in points.values()])
+        error = [[d.mean - d.low for d in points.values()], [d.high - d.mean for d in points.values()]]
+        style = {"ls": "-" if joined else "", "lw": 1.2, "elinewidth": 1.2}
+        axis.errorbar(x, mean, error, marker=MARKS[number], ms=5, capsize=3, color=PALETTE[number], label=name, **style)
+    axis.set_xticks(range(len(positions)), positions)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    if len(lines) > 1:
+        figure.legend(fontsize=8, ncols=len(lines), frameon=False, loc="outside lower center")
+    sns.despine(ax=axis)
+    return figure
+
+
+def votes(shares: np.ndarray) -> Figure:
+    """(steps, K) shares of 1 .. K votes as stacked bars, all K votes at the bottom."""
+    figure, axis = plt.subplots(figsize=(7.2, 3.2), facecolor="w", layout="constrained")
+    steps, models = shares.shape
+    colours = sns.color_palette("viridis", models)
+    bottom = np.zeros(steps)
+    for count in range(models, 0, -1):
+        label = f"{count} vote{'s' if count > 1 else ''}"
+        axis.bar(range(1, steps + 1), shares[:, count - 1], bottom=bottom, color=colours[count - 1], label=label)
+        bottom += shares[:, count - 1]
+    axis.set(xlabel="position in the fused sequence", ylabel="share of queries", xlim=(0.4, steps + 0.6), ylim=(0, 1))
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    figure.legend(fontsize=8, frameon=False, loc="outside right upper")
+    sns.despine(ax=axis)
+    return figure
+
+
+def over_epochs(
+    panels: Mapping[str, Mapping[str, np.ndarray]],
+    ylabel: str,
+    *,
+    epochs: Mapping[str, Sequence[int]] | None = None,
+    bands: bool = False,
+    from_zero: bool = False,
+    key: str | None = None,
+) -> Figure:
+    """(S, E) values against the epoch: panel -> line -> a run a row; the thick line is the mean over the seeds.
+
+    epochs: (E,) of each panel; None: 1 .. E. bands: the range of the seeds as a band behind their thin lines.
+    from_zero: the axis begins there. key: title of the legend.
+    """
+    figure, axes = plt.subplots(1, len(panels), figsize=(7.2, 3.1), facecolor="w", layout="constrained", squeeze=False)
+    for axis, (title, lines) in zip(axes[0], panels.items(), strict=True):
+        for (name, values), colour in zip(lines.items(), PALETTE, strict=False):
+            x = np.arange(1, values.shape[1] + 1) if epochs is None else epochs[title]
+            axis.plot(x, values.T, color=colour, lw=0.6, alpha=0.6)
+            axis.plot(x, values.mean(axis=0), color=colour, lw=2, label=name)
+            if bands:
+                axis.fill_between(x, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, lw=0)
+        axis.set(xlabel="epoch", title=title)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        if from_zero:
+            axis.set_ylim(bottom=0)
+        sns.despine(ax=axis)
+    axes[0][0].set_ylabel(ylabel)
+    handles = axes[0][0].get_legend_handles_labels()
+    figure.legend(*handles, fontsize=8, frameon=False, title=key, ncols=len(handles[0]), loc="outside lower center")
+    return figure

@@ -1,0 +1,82 @@
+"""What the chapters need: one job a run, members of fusions among them, scenes with knobs for worlds alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reidlib.study import plans
+from reidlib.study.data import TEST, VAL
+from reidlib.study.needs import CHAPTERS, FusionNeed, Need
+from reidlib.study.profile import load_profile
+from reidlib.study.recipes import along, guesses, vtrm
+from reidlib.study.runner import Study
+from reidlib.study.store import Store
+
+OF_VTRM = ["mgn", "vtrm", "guesses", "fusion"]
+
+
+@pytest.fixture
+def study(tmp_path) -> Study:
+    """The smoke profile on an empty store; nothing is rendered: keys are those of the frozen world."""
+    return Study(load_profile("smoke"), Store(tmp_path))
+
+
+def test_one_job_a_run_with_everything_asked_of_it(study, monkeypatch):
+    monkeypatch.setattr(plans, "_cost", lambda *_: 1.0)
+    jobs = plans._jobs(study, OF_VTRM)
+    keys = [study.train_key(need.recipe, seed) for need, seed in jobs]
+    assert len(keys) == len(set(keys)) == 2 * 8  # two seeds of three rows, two schedules of two, three more backbones
+    six = next(
+        need for need, seed in jobs if study.train_key(need.recipe, seed) == study.train_key(vtrm.six_times(), 0)
+    )
+    wanted = {(ranking, VAL) for ranking in [*vtrm.table2().values(), *vtrm.table2("min", rerank=False).values()]}
+    wanted |= {(vtrm.LOCAL_1, scene) for scene in (TEST, guesses.MIDDLE, guesses.at_interval(1.0))}
+    assert wanted <= set(six.evaluations) and set(six.features) == {VAL, TEST}
+
+
+def test_members_of_a_fusion_are_trained_for_it(study, monkeypatch):
+    monkeypatch.setattr(plans, "_cost", lambda *_: 1.0)
+    monkeypatch.setitem(CHAPTERS, "fusion", lambda _: [FusionNeed(tuple(vtrm.table3().values()), fusion)])
+    fusion = vtrm.ensembles()["5-Model Ensemble"]
+    assert len(plans._jobs(study, ["fusion"])) == 2 * 5
+    for seed in study.profile.seeds:
+        key = study.fuse_key(list(vtrm.table3().values()), seed, fusion)
+        study.store.get("fuse", key, lambda folder, work: {})
+    assert plans._jobs(study, ["fusion"]) == [], "a fusion that is recorded wants no members"
+
+
+def test_real_data_are_asked_without_knobs_and_without_hidden_labels(study, monkeypatch):
+    real = Study(replace(load_profile("smoke"), data="real"), study.store)
+    monkeypatch.setattr(type(real.data), "has_labels", lambda self, split: False)
+    scenes = {
+        scene
+        for chapter in ("guesses", "fusion")
+        for need in CHAPTERS[chapter](real)
+        if isinstance(need, Need)
+        for _, scene in need.evaluations
+    }
+    assert scenes == {VAL, guesses.MIDDLE}
+
+
+def test_order_of_models_is_part_of_no_key(study):
+    recipes, fusion = list(vtrm.table3().values()), vtrm.ensembles()["5-Model Ensemble"]
+    keys = {study.fuse_key(order, 0, fusion) for order in (recipes, recipes[::-1])}
+    assert len(keys) == 1
+    assert study.fuse_key(recipes[:4], 0, fusion) not in keys
+    assert study.fuse_key(recipes, 0, fusion, TEST) not in keys
+
+
+def test_first_models_come_first_and_once(study, monkeypatch):
+    """Thirty-odd curated runs read the losses of one baseline a seed: it is a job of its own, before them."""
+    monkeypatch.setattr(plans, "_cost", lambda study, need, seed: float(need.recipe.height))
+    jobs = plans._jobs(study, ["along"])
+    keys = [study.train_key(need.recipe, seed) for need, seed in jobs]
+    assert len(keys) == len(set(keys))
+    first = [study.train_key(along.baseline(), seed) for seed in study.profile.seeds]
+    assert set(first) <= set(keys[: 2 * len(first)]) and all(need.audit for need, _ in jobs[: 2 * len(first)])
+    read = {study.train_key(need.recipe.first_model, seed) for need, seed in jobs if need.recipe.first_model}
+    elsewhere = {study.train_key(along.crowded()[along.BASELINE][0], seed) for seed in study.profile.seeds}
+    assert read == {*first, *elsewhere}
+    assert all(need.audit for need, seed in jobs if study.train_key(need.recipe, seed) in read)
