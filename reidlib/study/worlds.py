@@ -54,14 +54,14 @@ def visible_strip(spec: CourtsideSpec, split: str, people: Iterable[int], count:
 
 def pedestrians(spec: CrosswalkSpec, split: str, people: Sequence[int], count: int = 12) -> Figure:
     """Pictures of some identities (numbers from 0 among those of the split), a row each, spread over its cameras."""
-    table = crosswalk.plan(spec).query("split == @split and kind == 'person'")
+    table = crosswalk.plan(spec).query("split == @split and kind == 'person' and person > 0")
     persons = sorted(table["true_person"].unique())
     return _grid([_spread(spec, table[table["true_person"] == persons[n]], count) for n in people], width=8.4)
 
 
-def bystanders(spec: CrosswalkSpec, kind: str, count: int = 12) -> Figure:
-    """Pictures of a kind that is in the gallery and on nobody's list: "part" (junk) or "nobody" (distractors)."""
-    return _grid([_spread(spec, crosswalk.plan(spec).query("kind == @kind"), count)], width=8.4)
+def bystanders(spec: CrosswalkSpec, label: int, count: int = 12) -> Figure:
+    """Pictures of the gallery that are of no query's person: those labelled -1 (junk) or 0 (distractors)."""
+    return _grid([_spread(spec, crosswalk.plan(spec).query("person == @label"), count)], width=8.4)
 
 
 def _spread(spec: CrosswalkSpec, rows: pd.DataFrame, count: int) -> list[np.ndarray]:
@@ -78,8 +78,8 @@ def counts_table(spec: Spec, name: str) -> str:
     if isinstance(spec, CourtsideSpec):
         table = plan(spec).assign(what=lambda rows: rows["role"])
     else:
-        apart = {"part": "gallery, junk", "nobody": "gallery, distractors"}
-        table = crosswalk.plan(spec).assign(what=lambda rows: rows["kind"].map(apart).fillna(rows["role"]))
+        apart = {-1: "gallery, junk", 0: "gallery, distractors"}
+        table = crosswalk.plan(spec).assign(what=lambda rows: rows["person"].map(apart).fillna(rows["role"]))
     counts = table.groupby(["split", "what"], sort=False).agg(people=("person", "nunique"), images=("path", "size"))
     rows = [
         [split, what, "–" if "," in what else f"{found.people:,}", f"{found.images:,}"]
