@@ -311,7 +311,8 @@ def test_bad_values_name_the_field(spec, field, value, message):
 
 
 def test_the_key_knows_the_layout_and_market_worlds_keep_theirs():
-    assert CrosswalkSpec().key == frozen_spec("crosswalk-1").key == "9f41848406bf2be9" and "layout" not in CrosswalkSpec().to_json()
+    market = CrosswalkSpec()
+    assert market.key == frozen_spec("crosswalk-1").key == "9f41848406bf2be9" and "layout" not in market.to_json()
     assert len({spec.key for spec in [SMALL, *SPECS.values()]}) == 4
     for spec in SPECS.values():
         assert CrosswalkSpec(**json.loads(spec.to_json())) == spec
