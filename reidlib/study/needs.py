@@ -109,8 +109,9 @@ def _stronger(study: Study) -> list[Need]:
     needs = []
     for benchmark, scene in EVALUATED.items():
         recipes = list(stronger.combinations(benchmark).values())
-        recipes += [stronger.with_center(recipes[0]), stronger.with_center(recipes[-1]), stronger.squared(recipes[-1])]
-        recipes += stronger.margins(benchmark).values() if benchmark == stronger.MARKET else []
+        recipes += [stronger.with_center(recipes[0]), stronger.with_center(recipes[-1])]
+        if benchmark == stronger.MARKET:
+            recipes += [stronger.squared(stronger.stronger(benchmark)), *stronger.margins(benchmark).values()]
         needs += [Need(recipe, ((Ranking(protocol=benchmark), scene),)) for recipe in recipes]
     rankings = [Ranking(), stronger.EXPANDED, stronger.PUBLISHED, stronger.FASTREID]
     scenes = [VAL, TEST] if study.data.has_labels("test") else [VAL]
