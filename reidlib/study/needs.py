@@ -107,7 +107,8 @@ def _ensemble(study: Study) -> list[Need | FusionNeed]:
 
 def _stronger(study: Study) -> list[Need]:
     needs = []
-    for benchmark, scene in EVALUATED.items():
+    for benchmark in (stronger.MARKET, stronger.SYNERGY):
+        scene = EVALUATED[benchmark]
         recipes = list(stronger.combinations(benchmark).values())
         recipes += [stronger.with_center(recipes[0]), stronger.with_center(recipes[-1]), stronger.squared(recipes[-1])]
         needs += [Need(recipe, ((Ranking(protocol=benchmark), scene),)) for recipe in recipes]

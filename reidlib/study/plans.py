@@ -28,12 +28,18 @@ def run(study: Study, chapters: list[str]) -> None:
     """
     jobs = _jobs(study, chapters)
     if jobs:
-        for benchmark in {need.recipe.benchmark for need, _ in jobs}:
+        for benchmark in sorted(set().union(*(_benchmarks(need) for need, _ in jobs))):
             study.data_of(benchmark).dataset  # noqa: B018  rendered now, so that keys are those of the data on this disk
         _run_jobs(study, _jobs(study, chapters))
     fusions = list(product(study.profile.seeds, _needs(study, chapters, FusionNeed)))
     for seed, need in tqdm(fusions, desc="fusions", leave=False):  # seed by seed: its members' distances are kept
         study.fuse(need.recipes, seed, need.fusion, need.scene)
+
+
+def _benchmarks(need: Need) -> set[str]:
+    """On which a need is trained and ranked."""
+    scenes = [*need.features, *(scene for _, scene in need.evaluations)]
+    return {need.recipe.benchmark} | {scene.benchmark for scene in scenes if scene.benchmark}
 
 
 def _run_jobs(study: Study, jobs: list[tuple[Need, int]]) -> None:
@@ -107,17 +113,18 @@ def _cost(study: Study, need: Need, seed: int) -> float:
     if study.store.find("train", study.train_key(need.recipe, seed), needs="weights.safetensors"):
         return 1e-3
     options = need.recipe.scaled(study.profile).training
-    rows = study.data_of(need.recipe.benchmark).training_rows(*need.recipe.trained_on)
-    images = len(rows)  # before a curation, which is not known yet
-    iterations = options.epochs * iterations_per_epoch(images, options.persons, options.images)
-    return iterations * _weight(study, need.recipe)
+    rows = study.data_of(need.recipe.benchmark, seed).training_rows(*need.recipe.trained_on)
+    if need.recipe.clip_frames:
+        iterations = rows["label"].nunique() // options.persons
+    else:
+        iterations = iterations_per_epoch(len(rows), options.persons, options.images)  # before a curation
+    return options.epochs * iterations * _weight(study, need.recipe)
 
 
 def _weight(study: Study, recipe: Recipe) -> float:
     """What an iteration costs: images, branches and pixels."""
     scaled = recipe.scaled(study.profile)
-    images = scaled.training.persons * scaled.training.images
-    return images * (1 + len(recipe.model_options.get("parts", ()))) * scaled.height * scaled.width
+    return scaled.batch_images * (1 + len(recipe.model_options.get("parts", ()))) * scaled.height * scaled.width
 
 
 def _lacks(study: Study, need: Need, seed: int) -> bool:
