@@ -10,12 +10,14 @@ from collections.abc import Callable
 import numpy as np
 
 from reidlib.study.data import EVALUATED
+from reidlib.study.page import data_name
 from reidlib.study.ranking import Ranking
 from reidlib.study.recipe import Recipe
 from reidlib.study.recipes import stronger
+from reidlib.study.reports import reported
 from reidlib.study.runner import Study
 from reidlib.study.statistics import Difference, Finding, bootstrap, paired_difference
-from reidlib.study.tables import Result, result
+from reidlib.study.tables import Result, Step, result
 
 
 def curve(study: Study, recipe: Recipe, name: str) -> np.ndarray:
@@ -50,6 +52,21 @@ def convergence(study: Study, recipe: Recipe, base: Recipe) -> Difference:
         for one in (recipe, base)
     ]
     return paired_difference(100 * np.array(areas[0]), 100 * np.array(areas[1]))
+
+
+def controlled(study: Study) -> dict[tuple[str, str], tuple[Result, Result, Step]]:
+    """Tables 1 and 2: by (benchmark, metric) both baselines and the second above the first."""
+    found = {}
+    for benchmark, table, row, metric in (
+        (stronger.MARKET, 1, "mAP", "average_precision"),
+        (stronger.MARKET, 1, "Rank-1", "rank1"),
+        (stronger.SYNERGY, 2, "mAP", "average_precision"),
+    ):
+        strong, best = (of(study, make(benchmark)) for make in (stronger.strong, stronger.stronger))
+        quoted = [reported("stronger", table, row, name) for name in (stronger.STRONG, stronger.STRONGER)]
+        name = f"{row} on {data_name(study, benchmark)}"
+        found[benchmark, row] = strong, best, Step(name, best.minus(strong, metric), quoted[1] - quoted[0])
+    return found
 
 
 def effects(results: dict[tuple[bool, bool], Result]) -> dict[str, Difference]:

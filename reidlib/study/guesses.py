@@ -16,7 +16,7 @@ from reidlib.study.recipes import guesses, vtrm
 from reidlib.study.runner import Study
 from reidlib.study.statistics import Difference, Finding, bootstrap, order_agreement, paired_difference
 from reidlib.study.store import Entry
-from reidlib.study.tables import Result, result
+from reidlib.study.tables import Result, findings_sentence, result
 
 HIDDEN = 0.8  # a query of which less is visible counts as partly hidden
 
@@ -199,8 +199,4 @@ def by_visibility(
 
 def sentence(found: Sequence[Finding]) -> str:
     """The verdicts on the guesses in one bold line, by the rule of every other verdict."""
-    parts = []
-    for name in ("reproduced", "not distinguishable", "contradicted"):
-        letters = [finding.letter for finding in found if finding.verdict == name]
-        parts.append(f"{name.capitalize()}: {len(letters)}" + (f" ({', '.join(letters)})" if letters else "") + ".")
-    return f"**Our verdict,** over {len(found)} guesses. " + " ".join(parts)
+    return findings_sentence(found, "guesses")

@@ -111,6 +111,7 @@ def _stronger(study: Study) -> list[Need]:
         scene = EVALUATED[benchmark]
         recipes = list(stronger.combinations(benchmark).values())
         recipes += [stronger.with_center(recipes[0]), stronger.with_center(recipes[-1]), stronger.squared(recipes[-1])]
+        recipes += stronger.margins(benchmark).values() if benchmark == stronger.MARKET else []
         needs += [Need(recipe, ((Ranking(protocol=benchmark), scene),)) for recipe in recipes]
     rankings = [Ranking(), stronger.EXPANDED, stronger.PUBLISHED, stronger.FASTREID]
     scenes = [VAL, TEST] if study.data.has_labels("test") else [VAL]
@@ -129,4 +130,5 @@ CHAPTERS: dict[str, Callable[[Study], list]] = {
     "fusion": _fusion,
     "along": _along,
     "ensemble": _ensemble,
+    "stronger": _stronger,
 }

@@ -9,6 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from itertools import product
 
+import torch
 from tqdm import tqdm
 
 from reidlib.data.sampling import iterations_per_epoch
@@ -18,13 +19,14 @@ from reidlib.study.runner import Study
 from reidlib.study.store import Entry
 
 FEATURES, AUDIT = "features.safetensors", "audit.safetensors"
+GPU_BYTES, GPU_BYTES_PER_PIXEL = 1.5e9, 9e3  # of a run: CUDA and the images; of a pixel of its batch at full width
 
 
 def run(study: Study, chapters: list[str]) -> None:
     """Computes everything that the chapters need and the store lacks.
 
     On the CPU each core trains one run on one thread: two runs of two threads each wait for each other, and one
-    thread's sums do not depend on the number of cores. A GPU takes one run after the other.
+    thread's sums do not depend on the number of cores. A GPU takes as many runs side by side as `_at_once` says.
     """
     jobs = _jobs(study, chapters)
     if jobs:
@@ -44,7 +46,7 @@ def _benchmarks(need: Need) -> set[str]:
 
 def _run_jobs(study: Study, jobs: list[tuple[Need, int]]) -> None:
     form = "{desc}: {percentage:3.0f}% |{bar}| {elapsed} elapsed, {remaining} left"
-    workers = 1 if study.device.type == "cuda" else max(1, min(os.cpu_count() or 1, len(jobs)))
+    workers = min(len(jobs), _at_once(study, [need.recipe for need, _ in jobs])) or 1
     context = multiprocessing.get_context("spawn")
     done = context.Value("d", 0.0)
     os.environ["TQDM_DISABLE"] = "1"  # for the workers: this process has its own bar
@@ -61,6 +63,26 @@ def _run_jobs(study: Study, jobs: list[tuple[Need, int]]) -> None:
         ) from error
     finally:
         del os.environ["TQDM_DISABLE"]
+
+
+def _at_once(study: Study, recipes: list[Recipe]) -> int:
+    """How many runs are computed side by side: one a core; on a GPU no more than its free memory holds.
+
+    A small run leaves most of a GPU idle while it waits for its own next kernel, and others fill it.
+    """
+    cores = os.cpu_count() or 1
+    if study.device.type != "cuda":
+        return cores
+    free, _ = torch.cuda.mem_get_info(study.device)
+    largest = max((_gpu_memory(study, recipe) for recipe in recipes), default=GPU_BYTES)
+    return max(1, min(cores, int(free // largest)))
+
+
+def _gpu_memory(study: Study, recipe: Recipe) -> float:
+    """Bytes that a training run takes at most: its batch by the pixels and channels, and what any process takes."""
+    scaled = recipe.scaled(study.profile)
+    pixels = scaled.training.persons * scaled.training.images * scaled.height * scaled.width
+    return GPU_BYTES + GPU_BYTES_PER_PIXEL * pixels * scaled.model_options["width"]
 
 
 def _follow(waiting: set[Future], bar: tqdm, done) -> None:
@@ -139,7 +161,7 @@ _worker: dict = {}
 
 def _begin_worker(study: Study, done) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    study.threads = 1 if study.device.type == "cpu" else study.threads
+    study.threads = 1
     _worker.update(study=study, done=done)
 
 

@@ -143,11 +143,12 @@ def over_epochs(
     bands: bool = False,
     from_zero: bool = False,
     key: str | None = None,
+    columns: int | None = None,
 ) -> Figure:
     """(S, E) values against the epoch: panel -> line -> a run a row; the thick line is the mean over the seeds.
 
     epochs: (E,) of each panel; None: 1 .. E. bands: the range of the seeds as a band behind their thin lines.
-    from_zero: the axis begins there. key: title of the legend.
+    from_zero: the axis begins there. key: title of the legend. columns: of the legend; None: as many as it has lines.
     """
     figure, axes = plt.subplots(1, len(panels), figsize=(7.2, 3.1), facecolor="w", layout="constrained", squeeze=False)
     for axis, (title, lines) in zip(axes[0], panels.items(), strict=True):
@@ -164,5 +165,6 @@ def over_epochs(
         sns.despine(ax=axis)
     axes[0][0].set_ylabel(ylabel)
     handles = axes[0][0].get_legend_handles_labels()
-    figure.legend(*handles, fontsize=8, frameon=False, title=key, ncols=len(handles[0]), loc="outside lower center")
+    columns = columns or len(handles[0])
+    figure.legend(*handles, fontsize=8, frameon=False, title=key, ncols=columns, loc="outside lower center")
     return figure

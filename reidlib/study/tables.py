@@ -13,7 +13,7 @@ from reidlib.study.ranking import Gallery, Ranking, score
 from reidlib.study.recipe import Recipe
 from reidlib.study.reports import reported
 from reidlib.study.runner import Study
-from reidlib.study.statistics import Difference, paired_difference, verdict
+from reidlib.study.statistics import Difference, Finding, paired_difference, verdict
 from reidlib.study.store import Entry
 
 
@@ -88,6 +88,15 @@ def verdict_sentence(found: Sequence[Step], unit: str = "points of mAP") -> str:
         + ". ".join(part[0].upper() + part[1:] for part in parts)
         + "."
     )
+
+
+def findings_sentence(found: Sequence[Finding], kind: str) -> str:
+    """The verdicts on what a report guesses or claims in one bold line, by the letters of the findings."""
+    parts = []
+    for name in ("reproduced", "not distinguishable", "contradicted"):
+        letters = [finding.letter for finding in found if finding.verdict == name]
+        parts.append(f"{name.capitalize()}: {len(letters)}" + (f" ({', '.join(letters)})" if letters else "") + ".")
+    return f"**Our verdict,** over {len(found)} {kind}. " + " ".join(parts)
 
 
 def above_mean(of: Result, others: Sequence[Result]) -> Difference:

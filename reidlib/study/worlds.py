@@ -1,4 +1,4 @@
-"""Pictures and tables of the page on the Courtside world: drawn from the spec, no world on disk needed."""
+"""Pictures and tables of the page on the worlds: drawn from the specs, no world on disk needed."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
-from reidlib.data.worlds import CourtsideSpec, frozen_manifest, frozen_spec, plan, render_frame, render_image
+from reidlib.data.worlds import CourtsideSpec, crosswalk, frozen_manifest, frozen_spec, plan, render_frame, render_image
+from reidlib.data.worlds.crosswalk import CrosswalkSpec
 from reidlib.data.worlds.spec import PERSON_OFFSET
 from reidlib.study.chapter import published_records
 from reidlib.study.tables import markdown
 
-NAME = "courtside-1"
-
-
-def frozen_full_size() -> CourtsideSpec:
-    """The frozen world of SynergyReID's counts."""
-    return frozen_spec(NAME)
+COURTSIDE, CROSSWALK = "courtside-1", "crosswalk-1"  # of the full-size worlds, with the real data sets' counts
+Spec = CourtsideSpec | CrosswalkSpec
 
 
 def wide_view(spec: CourtsideSpec, split: str, shot: int, frame: int) -> Figure:
@@ -54,55 +52,91 @@ def visible_strip(spec: CourtsideSpec, split: str, people: Iterable[int], count:
     return _grid([[pixels for pixels, _ in chosen]], width=8.4, titles=[f"{visible:.2f}" for _, visible in chosen])
 
 
-def counts_table(spec: CourtsideSpec, name: str) -> str:
-    """Identities and images of each split and role."""
-    counts = (
-        plan(spec).groupby(["split", "role"], sort=False).agg(people=("person", "nunique"), images=("path", "size"))
-    )
-    rows = [[split, role, f"{n.people:,}", f"{n.images:,}"] for (split, role), n in counts.iterrows()]
-    return markdown(
-        "Identities and pictures of the full-size world.", name, ["split", "role", "people", "images"], rows
-    )
+def pedestrians(spec: CrosswalkSpec, split: str, people: Sequence[int], count: int = 12) -> Figure:
+    """Pictures of some identities (numbers from 0 among those of the split), a row each, spread over its cameras."""
+    table = crosswalk.plan(spec).query("split == @split and kind == 'person' and person > 0")
+    persons = sorted(table["true_person"].unique())
+    return _grid([_spread(spec, table[table["true_person"] == persons[n]], count) for n in people], width=8.4)
 
 
-def knobs_table(spec: CourtsideSpec, name: str) -> str:
-    """Every knob with the frozen value and its meaning, as CourtsideSpec documents it."""
+def bystanders(spec: CrosswalkSpec, label: int, count: int = 12) -> Figure:
+    """Pictures of the gallery that are of no query's person: those labelled -1 (junk) or 0 (distractors)."""
+    return _grid([_spread(spec, crosswalk.plan(spec).query("person == @label"), count)], width=8.4)
+
+
+def _spread(spec: CrosswalkSpec, rows: pd.DataFrame, count: int) -> list[np.ndarray]:
+    rows = rows.sort_values(["camera", "tracklet", "frame", "path"])
+    chosen = rows.iloc[np.linspace(0, len(rows) - 1, count).round().astype(int)]
+    return [
+        crosswalk.render_image(spec, r.pool, r.member, r.camera, r.tracklet, r.frame, kind=r.kind)[0]
+        for r in chosen.itertuples()
+    ]
+
+
+def counts_table(spec: Spec, name: str) -> str:
+    """Identities and images of each split and role; of Crosswalk's gallery junk and distractors apart."""
+    if isinstance(spec, CourtsideSpec):
+        table = plan(spec).assign(what=lambda rows: rows["role"])
+    else:
+        apart = {-1: "gallery, junk", 0: "gallery, distractors"}
+        table = crosswalk.plan(spec).assign(what=lambda rows: rows["person"].map(apart).fillna(rows["role"]))
+    counts = table.groupby(["split", "what"], sort=False).agg(people=("person", "nunique"), images=("path", "size"))
+    rows = [
+        [split, what, "–" if "," in what else f"{found.people:,}", f"{found.images:,}"]
+        for (split, what), found in counts.iterrows()
+    ]
+    header = ["split", "role", "people", "images"]
+    return markdown("Identities and pictures of the full-size world.", name, header, rows, left=(0, 1))
+
+
+def knobs_table(spec: Spec, name: str) -> str:
+    """Every knob with the frozen value and its meaning, as the spec documents it."""
     knobs = [f.name for f in dataclasses.fields(spec) if f.type in (float, "float")] + ["jpeg_quality"]
-    rows = [[f"`{knob}`", f"{getattr(spec, knob):g}", _meaning(knob)] for knob in knobs]
+    rows = [[f"`{knob}`", f"{getattr(spec, knob):g}", _meaning(spec, knob)] for knob in knobs]
     return markdown(
         "The knobs and their values in version 1.", name, ["knob", "version 1", "meaning"], rows, left=(0, 2)
     )
 
 
-def calibration_table(name: str) -> str:
+# world -> the numbers of its calibration and what they are of
+MEASURED = {
+    "courtside": (
+        {"plain": "mAP, 50", "reranked": "re-ranked, 50", "plain_all": "mAP, all", "reranked_all": "re-ranked, all"},
+        "mAP of plain MGN on validation galleries of 50 identities, as many as the report's, and on the whole split",
+    ),
+    "crosswalk": (
+        {"plain": "mAP", "rank1": "rank-1"},
+        "the Strong Baseline of report `stronger` on the laptop profile's test split",
+    ),
+}
+
+
+def calibration_table(world: str, name: str) -> str:
     """The candidates in the order in which they were tried, and the target."""
-    record = json.loads((published_records() / "calibration.json").read_text())
-    target, seeds, groups = record["target"], record["seeds"], record["candidates"][0]["groups"]
-    columns = ("plain", "reranked", "plain_all", "reranked_all")
+    record = json.loads((published_records() / f"calibration-{world}.json").read_text())
+    target, seeds, (columns, what) = record["target"], record["seeds"], MEASURED[world]
     rows = [[f"target: {target['report']}", *(f"{100 * target[c]:.1f}" if c in target else "" for c in columns)]]
     rows += [[_knobs(found["knobs"]), *(f"{100 * found[c]:.1f}" for c in columns)] for found in record["candidates"]]
     caption = (
-        f"Calibration: mAP of plain MGN on validation galleries of 50 identities, as many as the report's (mean over "
-        f"{groups}), and on the whole split; in the order tried, world seed {seeds['world']}, training seed "
-        f"{seeds['training']}. Knobs not named: {_knobs(record['start'])}. Chosen, by the smallest sum of both "
-        f"differences to the target: {_knobs(record['chosen'])}."
+        f"Calibration: {what}; in the order tried, world seed {seeds['world']}, training seed {seeds['training']}. "
+        f"Knobs not named: {_knobs(record['start'])}. Chosen, by the smallest sum of both differences to the target: "
+        f"{_knobs(record['chosen'])}."
     )
-    header = ["knobs", "mAP, 50", "re-ranked, 50", "mAP, all", "re-ranked, all"]
-    return markdown(caption, name, header, rows)
+    return markdown(caption, name, ["knobs", *columns.values()], rows)
 
 
-def freezing_sentence() -> str:
-    """Name, key and manifest hash of the frozen world."""
-    spec = frozen_full_size()
-    return f"Frozen as `{NAME}`, specification `{spec.key}`, manifest hash `{frozen_manifest(spec)}`."
+def freezing_sentence(name: str) -> str:
+    """Name, key and manifest hash of a frozen world."""
+    spec = frozen_spec(name)
+    return f"Frozen as `{name}`, specification `{spec.key}`, manifest hash `{frozen_manifest(spec)}`."
 
 
 def _knobs(values: dict[str, float]) -> str:
     return ", ".join(f"{knob} {value:g}" for knob, value in values.items()) or "all defaults"
 
 
-def _meaning(knob: str) -> str:
-    lines = CourtsideSpec.__doc__.splitlines()
+def _meaning(spec: Spec, knob: str) -> str:
+    lines = type(spec).__doc__.splitlines()
     start = next(i for i, line in enumerate(lines) if re.match(rf"\s+{knob}\s\s", line))
     text = lines[start].split(knob, 1)[1].strip()
     for line in lines[start + 1 :]:

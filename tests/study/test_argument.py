@@ -27,11 +27,16 @@ def made_up(study, recipe, ranking, scene) -> Result:
     assert (ranking.protocol, scene.split) in {("market1501", "test"), ("synergyreid", "val")}
     assert ranking.protocol == recipe.benchmark
     rows = [precision_of(recipe) + seed + np.array([-0.1, 0.0, 0.1]) for seed in (0.0, 0.02)]
-    return Result([Entry(None, {"metrics": {"mAP": row.mean(), "average_precision": list(row)}}) for row in rows])
+    right = [list((row > 0.5).astype(float)) for row in rows]
+    metrics = [
+        {"mAP": row.mean(), "average_precision": list(row), "rank1": first, "cmc1": np.mean(first)}
+        for row, first in zip(rows, right, strict=True)
+    ]
+    return Result([Entry(None, {"metrics": found}) for found in metrics])
 
 
 def curve_of(recipe) -> list[dict]:
-    """Three epochs of two batches, of three for the cosine: -0.4 in the Strong Baseline, 0.2 elsewhere, None if unknown."""
+    """Three epochs of two batches (the cosine: three): -0.4 in the Strong Baseline, 0.2 elsewhere, None: unknown."""
     strong = recipe == stronger.strong(recipe.benchmark)
     # a third batch without active triplets in the Strong Baseline alone: what is compared is what both have
     cosines = [[-0.5, None, None], [-0.3, -0.4, None], [None] * 3] if strong else [[0.2, 0.2, 0.9]] * 3
@@ -56,7 +61,21 @@ def curve_of(recipe) -> list[dict]:
 def study(monkeypatch):
     monkeypatch.setattr(argument, "result", made_up)
     found = lambda recipe, seed: SimpleNamespace(record={"curve": curve_of(recipe)})  # noqa: E731
-    return SimpleNamespace(profile=SimpleNamespace(seeds=(0, 1)), find_training=found)
+    return SimpleNamespace(profile=SimpleNamespace(seeds=(0, 1), data="worlds"), find_training=found)
+
+
+def test_tables_compare_both_baselines_as_the_report_does(study):
+    found = argument.controlled(study)
+    assert list(found) == [("market1501", "mAP"), ("market1501", "Rank-1"), ("synergyreid", "mAP")]
+    for (benchmark, metric), (strong, best, step) in found.items():
+        first, second = strong.values(), best.values()
+        wanted = 100 * (AFTER + UNIT + BOTH)
+        if metric == "Rank-1":
+            first, second = strong.values("cmc1"), best.values("cmc1")
+            wanted = 100 * 0.5 * (2 / 3 - 1 / 3)  # a query of the first seed passes 0.5; in the second it had before
+        assert step.ours.mean == pytest.approx(wanted) == pytest.approx((second - first).mean())
+        reported = {("market1501", "mAP"): 2.03, ("market1501", "Rank-1"): 0.72, ("synergyreid", "mAP"): 1.89}
+        assert step.reported == pytest.approx(reported[benchmark, metric])
 
 
 @pytest.mark.parametrize("benchmark", ["market1501", "synergyreid"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 
 from reidlib.study import plans
 from reidlib.study.data import TEST, VAL
@@ -80,3 +81,16 @@ def test_first_models_come_first_and_once(study, monkeypatch):
     elsewhere = {study.train_key(along.crowded()[along.BASELINE][0], seed) for seed in study.profile.seeds}
     assert read == {*first, *elsewhere}
     assert all(need.audit for need, seed in jobs if study.train_key(need.recipe, seed) in read)
+
+
+def test_a_gpu_takes_as_many_runs_as_its_memory_and_the_cores(study, monkeypatch):
+    recipes = [vtrm.mgn(), vtrm.six_times()]
+    monkeypatch.setattr(plans.os, "cpu_count", lambda: 16)
+    assert plans._at_once(study, recipes) == 16, "one a core"
+    gpu = Study(replace(load_profile("gpu"), device="cpu"), study.store)
+    monkeypatch.setattr(Study, "device", torch.device("cuda"))
+    for memory, wanted in ((200e9, 16), (3 * plans._gpu_memory(gpu, vtrm.mgn()), 3), (1e9, 1)):
+        monkeypatch.setattr(plans.torch.cuda, "mem_get_info", lambda device, memory=memory: (int(memory), 0))
+        assert plans._at_once(gpu, recipes) == wanted
+    paper = Study(replace(load_profile("paper"), device="cpu"), study.store)
+    assert plans._gpu_memory(paper, vtrm.mgn()) > 30e9, "one of the report's own runs wants most of a card"

@@ -24,6 +24,8 @@ CONTROLLED = Augmentation(flip=0.5, pad=0, erasing=0.5)
 # AutoAugment's probability is not given: FastReID's.
 COMPLEX = {"jitter": 0.5, "auto": 0.1}
 
+MARGINS = (0.0, 0.1, 0.3, 0.6)
+
 # Section 3.3: "hyperparameters follow the default setting in FastReID".
 EXPANDED = Ranking(expansion=5, expansion_alpha=3.0)
 PUBLISHED = replace(EXPANDED, rerank=True, k1=20, k2=6, lambda_value=0.3)
@@ -103,6 +105,19 @@ def squared(recipe: Recipe) -> Recipe:
     """FastReID's NORM_FEAT has the squared distance of unit vectors, 2 - 2 cos; the report does not say."""
     training = replace(recipe.training, triplet_distance="squared")
     return replace(recipe, row=f"{recipe.row}, squared distance", training=training)
+
+
+def margins(benchmark: str) -> dict[float, Recipe]:
+    """The Stronger Baseline by the margin of its triplet loss, which the report does not give; 0 is the soft margin.
+
+    Between unit vectors no distance is above 2, so a margin is a larger part of it than between pooled features.
+    """
+    recipe = stronger(benchmark)
+    found = {}
+    for margin in MARGINS:
+        changed = replace(recipe, row=f"{recipe.row}, margin {margin:g}")
+        found[margin] = replace(changed, training=replace(recipe.training, triplet_margin=margin))
+    return found | {recipe.training.triplet_margin: recipe}
 
 
 def submission(**augmentation: float) -> Recipe:
