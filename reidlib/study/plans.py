@@ -81,7 +81,7 @@ def _at_once(study: Study, recipes: list[Recipe]) -> int:
 def _gpu_memory(study: Study, recipe: Recipe) -> float:
     """Bytes that a training run takes at most: its batch by the pixels and channels, and what any process takes."""
     scaled = recipe.scaled(study.profile)
-    pixels = scaled.training.persons * scaled.training.images * scaled.height * scaled.width
+    pixels = scaled.batch_images * scaled.height * scaled.width
     return GPU_BYTES + GPU_BYTES_PER_PIXEL * pixels * scaled.model_options["width"]
 
 
