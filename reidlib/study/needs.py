@@ -10,7 +10,7 @@ from reidlib.study.data import EVALUATED, TEST, VAL, Scene
 from reidlib.study.fusing import Fusion
 from reidlib.study.ranking import Ranking
 from reidlib.study.recipe import Recipe
-from reidlib.study.recipes import along, along_ensemble, guesses, stronger, vtrm
+from reidlib.study.recipes import along, along_ensemble, guesses, ica, stronger, vtrm
 from reidlib.study.runner import Study
 
 
@@ -19,13 +19,14 @@ class Need:
     """One recipe, ranked in some ways in some scenes.
 
     features: scenes of which its features are wanted too, and published if this is a chapter's own need. audit: so is
-    what its training images lost.
+    what its training images lost. examine: so is what is seen of a model of clips, see `reidlib.study.examining`.
     """
 
     recipe: Recipe
     evaluations: tuple[tuple[Ranking, Scene], ...]
     features: tuple[Scene, ...] = ()
     audit: bool = False
+    examine: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,19 @@ def _stronger(study: Study) -> list[Need]:
     return needs + [Need(recipe, _all(rankings, scenes)) for recipe in stronger.submissions().values()]
 
 
+def _ica(study: Study) -> list[Need]:
+    needs = []
+    for benchmark in ica.BENCHMARKS:
+        recipes = [*ica.table1(benchmark).values(), *ica.table2(benchmark).values(), ica.model(benchmark, ica.NECK)]
+        needs += [Need(recipe, (ica.own(benchmark),)) for recipe in recipes]
+    needs += [Need(recipe, ((ica.COMMON, ica.own(ica.MARS)[1]),)) for recipe in ica.table1(ica.MARS).values()]
+    opened = [*ica.variants().values(), ica.as_written(), ica.gated(), *ica.strengths().values()]
+    needs += [Need(recipe, (ica.own(ica.MARS),)) for recipe in opened]
+    needs += [Need(recipe, (ica.across(),)) for recipe in ica.table1(ica.ILIDS).values()]
+    looked_at = [ica.model(ica.MARS, name) for name in (ica.BASELINE_SDA, ica.BOTH)]
+    return needs + [Need(recipe, (), examine=True) for recipe in [*looked_at, ica.model(ica.ILIDS, ica.BASELINE)]]
+
+
 def _worlds(study: Study) -> list[Need]:
     return []  # drawn from the spec
 
@@ -131,4 +145,5 @@ CHAPTERS: dict[str, Callable[[Study], list]] = {
     "along": _along,
     "ensemble": _ensemble,
     "stronger": _stronger,
+    "ica": _ica,
 }

@@ -13,6 +13,8 @@ import torch
 from tqdm import tqdm
 
 from reidlib.data.sampling import iterations_per_epoch
+from reidlib.study.examining import FILE as EXAMINED
+from reidlib.study.examining import examine_key, examined
 from reidlib.study.needs import CHAPTERS, FusionNeed, Need
 from reidlib.study.recipe import Recipe
 from reidlib.study.runner import Study
@@ -110,7 +112,8 @@ def _jobs(study: Study, chapters: list[str]) -> list[tuple[Need, int]]:
             before = jobs[key][0] if key in jobs else Need(need.recipe, ())
             evaluations = tuple(dict.fromkeys(before.evaluations + need.evaluations))
             features = tuple(dict.fromkeys(before.features + need.features))
-            jobs[key] = Need(need.recipe, evaluations, features, before.audit or need.audit), seed
+            audit, examine = before.audit or need.audit, before.examine or need.examine
+            jobs[key] = Need(need.recipe, evaluations, features, audit, examine), seed
     # what others read first, then the longest: no core is idle at the end
     return sorted(jobs.values(), key=lambda job: (not job[0].audit, -_cost(study, *job)))
 
@@ -152,6 +155,7 @@ def _weight(study: Study, recipe: Recipe) -> float:
 def _lacks(study: Study, need: Need, seed: int) -> bool:
     wanted = [("features", study.features_key(need.recipe, seed, scene), FEATURES) for scene in need.features]
     wanted += [("train", study.train_key(need.recipe, seed), AUDIT)] if need.audit else []
+    wanted += [("examine", examine_key(study, need.recipe, seed), EXAMINED)] if need.examine else []
     wanted += [("evaluate", study.evaluate_key(need.recipe, seed, *asked), None) for asked in need.evaluations]
     return any(study.store.find(stage, key, needs=file) is None for stage, key, file in wanted)
 
@@ -178,6 +182,8 @@ def _compute(need: Need, seed: int) -> None:
         study.audit(need.recipe, seed)
     for scene in need.features:
         study.features(need.recipe, seed, scene)
+    if need.examine:
+        examined(study, need.recipe, seed)
     for ranking, scene in need.evaluations:
         study.evaluate(need.recipe, seed, ranking, scene)
 
@@ -196,6 +202,8 @@ def entries(study: Study, chapters: list[str]) -> list[tuple[Entry, list[str]]]:
             add(study.audit(need.recipe, seed), [AUDIT])
         else:
             add(study.find_training(need.recipe, seed), [])
+        if need.examine:
+            add(examined(study, need.recipe, seed), [EXAMINED])
         for scene in {scene for _, scene in need.evaluations} | set(need.features):
             files = [FEATURES] if scene in need.features else []
             key = study.features_key(need.recipe, seed, scene)

@@ -2,6 +2,7 @@
 
 train     (recipe after scaling, seed, data)       -> weights, curve
 features  (train, split)                           -> float16 features with their labels
+examine   (train)                                  -> what a model of clips looks at, see `reidlib.study.examining`
 evaluate  (features, ranking)                      -> mAP, CMC, mINP, the average precision of every query
 """
 
@@ -34,7 +35,7 @@ from reidlib.study.store import Entry, Store, key_of
 from reidlib.training import Harder, train
 
 # A stage's version is raised when its numbers change; tests/test_numerics.py pins them.
-VERSIONS = {"train": 1, "features": 1, "evaluate": 2, "fuse": 1}
+VERSIONS = {"train": 1, "features": 1, "evaluate": 2, "fuse": 1, "examine": 1}
 REPETITION = 1_000  # what a repetition adds to the seed
 
 
@@ -140,7 +141,7 @@ class Study:
                 kept |= {name: torch.tensor(rows[name].to_numpy()) for name in known}
                 save_tensors(folder / "audit.safetensors", kept)
             save_tensors(folder / "weights.safetensors", dict(model.state_dict()), {"classes": classes})
-            return self._record("train", self._train_config(recipe, seed), watch) | {
+            return self.record("train", self._train_config(recipe, seed), watch) | {
                 "row": recipe.row,
                 "resumed": resumed,  # then start, seconds and commit are the last process's; the curve has every epoch
                 "classes": classes,
@@ -175,6 +176,13 @@ class Study:
         """The record of a run that is finished, without need of its weights: they are not published."""
         return self.store.find("train", self.train_key(recipe, seed)) or self.train(recipe, seed)
 
+    def trained(self, recipe: Recipe, seed: int) -> torch.nn.Module:
+        """The model of a run, with its weights."""
+        run = self.train(recipe, seed)
+        model = self._model(recipe.scaled(self.profile), run.record["classes"], seed)
+        model.load_state_dict(run.tensors("weights.safetensors"))
+        return model
+
     def features(self, recipe: Recipe, seed: int, scene: Scene = VAL) -> Entry:
         """The features and labels of a scene's queries and gallery, `features.safetensors`; its query frame is 0."""
 
@@ -183,13 +191,12 @@ class Study:
             torch.set_num_threads(self.threads)
             watch = Stopwatch(self.device)
             scaled = recipe.scaled(self.profile)
-            model = self._model(scaled, run.record["classes"], seed)
-            model.load_state_dict(run.tensors("weights.safetensors"))
+            model = self.trained(recipe, seed)
             data = self.scene_data(recipe, seed, scene)
             tensors = scene_tensors(model, data, scene, scaled, self.device)
             save_tensors(folder / "features.safetensors", tensors)
             config = self._train_config(recipe, seed) | {"scene": asdict(scene), "parents": [run.key]}
-            return self._record("features", config, watch) | {
+            return self.record("features", config, watch) | {
                 "row": recipe.row,
                 "dimension": tensors["query"].shape[1],
                 "ranked_data": data.opened(scene).manifest_hash,
@@ -222,7 +229,7 @@ class Study:
                 "scene": asdict(scene),
                 "parents": [parent, self.train_key(recipe, seed)],
             }
-            return self._record("evaluate", config, watch) | {"row": recipe.row, "metrics": metrics}
+            return self.record("evaluate", config, watch) | {"row": recipe.row, "metrics": metrics}
 
         return self.store.get("evaluate", self.evaluate_key(recipe, seed, ranking, scene), compute)
 
@@ -236,7 +243,7 @@ class Study:
             data = self.scene_data(recipes[0], seed, scene)
             config = {"fusion": asdict(fusion), "scene": asdict(scene), "seed": seed, "data": data.manifest_hash}
             config |= {"members": [recipe.row for recipe in recipes], "parents": parents}
-            return self._record("fuse", config, watch) | {"row": f"{len(recipes)} models", "metrics": metrics}
+            return self.record("fuse", config, watch) | {"row": f"{len(recipes)} models", "metrics": metrics}
 
         return self.store.get("fuse", self.fuse_key(recipes, seed, fusion, scene), compute)
 
@@ -249,7 +256,8 @@ class Study:
         torch.manual_seed(seed)
         return models.build(scaled.model, num_classes=classes, **scaled.model_options).to(self.device)
 
-    def _record(self, stage: str, config: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
+    def record(self, stage: str, config: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
+        """The fields that every record has."""
         return {
             "version": VERSIONS[stage],
             "profile": label(self.profile),
