@@ -119,8 +119,8 @@ class Aggregation:
             Finding(
                 "a",
                 "asynchronous augmentation scatters the frames of a clip and mixes them with other clips",
-                "distance of frames to their clip's mean over that between clips' means, asynchronous minus synchronous: "
-                "frame features of Model 1, test clips of iLIDS-VID",
+                "distance of frames to their clip's mean over that between clips' means, asynchronous minus "
+                "synchronous: frame features of Model 1, test clips of iLIDS-VID",
                 "ratio",
                 paired_difference(self.of_clips(ASYNCHRONOUS), self.of_clips(SYNCHRONOUS)),
             ),

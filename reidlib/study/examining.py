@@ -99,7 +99,7 @@ def looked_at(
     }
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def scattered(
     model: nn.Module, data: StudyData, scene: Scene, scaled: Recipe, device: torch.device
 ) -> dict[str, Tensor]:
