@@ -19,7 +19,7 @@ from reidlib.study.data import EVALUATED, Scene, StudyData
 from reidlib.study.ranking import Gallery, labels
 from reidlib.study.recipe import Recipe
 
-LOOKS = 20  # at a run, at most: evenly spread over its epochs, the last one among them
+LOOKS = 12  # at a run, at most: evenly spread over its epochs, the last one among them
 GROUPS = 20  # of persons, whose mAP is noted after every epoch: an interval over them without every query's value
 PROBED = 16  # batches of 8 persons x 4 images, report `stronger`'s own, the same each time and for all seeds
 
@@ -63,11 +63,13 @@ def follower(
     def look(epoch: int) -> dict[str, Any]:
         if (scaled.training.epochs - epoch) % every:
             return {}
+        threads = torch.get_num_threads()
         gallery = Gallery.of(scene_tensors(model, data, EVALUATED[data.benchmark], scaled, device))
         between = distance.cosine(gallery.query, gallery.gallery)
         found = metrics.evaluate(between, *labels(gallery), protocol=data.benchmark)
         person = np.unique(gallery.query_labels["person"], return_inverse=True)[1]
         known = ~np.isnan(found.average_precision)
+        torch.set_num_threads(threads)  # numba's OpenMP layer, in the metrics, has changed it: see `Study.train`
         by_group = pd.Series(found.average_precision[known]).groupby(person[known] % GROUPS).mean().tolist()
         return {"mAP": float(found.mAP), "mAP_of_groups": by_group, "probe": probe(model, batches, scaled.training)}
 

@@ -24,7 +24,7 @@ def study(tmp_path_factory) -> Study:
     profile = replace(
         load_profile("smoke"), data_root=str(home / "worlds"), epoch_scale=2 / 360
     )  # two epochs of 120, three times as long
-    return Study(profile, Store(home / "store"))
+    return Study(profile, Store(home / "store"), threads=1)
 
 
 def test_followed_runs_end_as_they_are_evaluated(study):
@@ -44,6 +44,7 @@ def test_following_changes_no_weight(study):
     alone = replace(recipe, follow=False)
     hashes = [study.train(one, 0).record["files"]["weights.safetensors"] for one in (recipe, alone)]
     assert hashes[0] == hashes[1]
+    assert {study.train(one, 0).record["threads"] for one in (recipe, alone)} == {1}
     assert study.train_key(recipe, 0) != study.train_key(alone, 0)
 
 

@@ -134,6 +134,19 @@ def test_submission_is_section_3_4s():
     assert len({key_of("train", 1, recipe.config()) for recipe in stronger.submissions().values()}) == 4
 
 
+def test_one_change_is_one_change():
+    """What section (d) of the chapter compares differs in one option of training, and is looked at in the end alone."""
+    strong, best = stronger.strong("market1501"), stronger.stronger("market1501")
+    pairs = [(stronger.with_center(base), base, "center_weight") for base in (strong, best)]
+    pairs.append((stronger.squared(best), best, "triplet_distance"))
+    margins = stronger.margins("market1501")
+    pairs += [(recipe, best, "triplet_margin") for margin, recipe in margins.items() if margin != 0.3]
+    for recipe, base, option in pairs:
+        changed = {name for name, *_ in base.changes(recipe)}
+        assert changed == {"row", "follow", f"training.{option}"}
+    assert list(margins) == [0, 0.1, 0.3, 0.6] and margins[0.3] == best
+
+
 def test_small_batches_are_not_made_smaller():
     recipe = stronger.strong("synergyreid")
     assert {recipe.scaled(load_profile(name)).training.persons for name in ("paper", "laptop", "smoke")} == {8}

@@ -10,6 +10,7 @@ all augmentation and post-processing, 95.2 (validation) and 94.2 (test).
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from reidlib.augment import Augmentation
 from reidlib.optimisation import TrainingOptions
@@ -98,13 +99,12 @@ def with_center(recipe: Recipe) -> Recipe:
 
     It acts on the feature that the triplet loss sees, before any normalisation: the pooled one in Luo et al.'s.
     """
-    return replace(recipe, row=f"{recipe.row} + center loss", training=replace(recipe.training, center_weight=5e-4))
+    return _changed(recipe, f"{recipe.row} + center loss", center_weight=5e-4)
 
 
 def squared(recipe: Recipe) -> Recipe:
     """FastReID's NORM_FEAT has the squared distance of unit vectors, 2 - 2 cos; the report does not say."""
-    training = replace(recipe.training, triplet_distance="squared")
-    return replace(recipe, row=f"{recipe.row}, squared distance", training=training)
+    return _changed(recipe, f"{recipe.row}, squared distance", triplet_distance="squared")
 
 
 def margins(benchmark: str) -> dict[float, Recipe]:
@@ -113,11 +113,14 @@ def margins(benchmark: str) -> dict[float, Recipe]:
     Between unit vectors no distance is above 2, so a margin is a larger part of it than between pooled features.
     """
     recipe = stronger(benchmark)
-    found = {}
-    for margin in MARGINS:
-        changed = replace(recipe, row=f"{recipe.row}, margin {margin:g}")
-        found[margin] = replace(changed, training=replace(recipe.training, triplet_margin=margin))
-    return found | {recipe.training.triplet_margin: recipe}
+    own = recipe.training.triplet_margin
+    others = {m: _changed(recipe, f"{recipe.row}, margin {m:g}", triplet_margin=m) for m in MARGINS if m != own}
+    return dict(sorted((others | {own: recipe}).items()))
+
+
+def _changed(recipe: Recipe, row: str, **training: Any) -> Recipe:
+    """One change of the losses, of which the end is of interest alone."""
+    return replace(recipe, row=row, training=replace(recipe.training, **training), follow=False)
 
 
 def submission(**augmentation: float) -> Recipe:

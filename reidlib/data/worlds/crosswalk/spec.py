@@ -84,14 +84,14 @@ class CrosswalkSpec(Knobs):
 
     layout: str = "market1501"
     frame_interval: float = 1.0
-    occlusion: float = 0.3
+    occlusion: float = 0.05
     label_noise: float = 0.0
-    clothes_similarity: float = 0.3
-    colour_shift: float = 0.5
-    viewpoint_change: float = 0.7
+    clothes_similarity: float = 0.0
+    colour_shift: float = 0.0
+    viewpoint_change: float = 0.05
     background_persistence: float = 1.0
     identity_imbalance: float = 0.0
-    detector_jitter: float = 0.03
+    detector_jitter: float = 0.015
     noise: float = 3.0
     blur: float = 0.012
     jpeg_quality: int = 90
