@@ -150,7 +150,7 @@ class Aggregation:
         for benchmark, metric in ((ica.MARS, "mAP"), (ica.ILIDS, "Rank-1")):
             found.append(
                 Finding(
-                    "c",
+                    f"c ({ica.TITLES[benchmark]})",
                     "it is the module that integrates a clip's features (and not its batch normalisation)",
                     f"{metric} on {NAMES[benchmark]} of {ica.BOTH}, minus that of {ica.NECK}",
                     "points",
