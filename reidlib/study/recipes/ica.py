@@ -26,8 +26,8 @@ NECK = "TAP + BN + SDA"
 TITLES = {MARS: "MARS", ILIDS: "iLIDS-VID"}  # what it is trained on
 FRAMES = 4  # section 3.2
 
-# Table 2 by the report's names: the backbone, and the least width of the images that it takes (63 and 75 pixels, in
-# steps of 16): a profile makes them no smaller for these rows.
+# Table 2 by the report's names: the backbone, and the least height and width of the images that it takes (63 and 75
+# pixels, in steps of 16): a profile makes neither smaller for these rows.
 BACKBONES = {"Alexnet": ("alexnet", 64), "InceptionV3": ("inception_v3", 80), "ResNet50": ("resnet50", 0)}
 
 # Section 2.1: random cropping, flipping and erasing. No probability is given but that a clip is transformed or not:
@@ -54,10 +54,10 @@ ACROSS = Scene(
 
 def model(benchmark: str, name: str, backbone: str = "ResNet50") -> Recipe:
     """A row of Tables 1 and 2: one of MODELS, or NECK, which is ours: the baseline with nothing of ICA but its BN."""
-    network, least_width = BACKBONES[backbone]
+    network, least_side = BACKBONES[backbone]
     return Recipe(
         report="ica",
-        row=f"{name}, {backbone} on {TITLES[benchmark]}" if least_width else f"{name} on {TITLES[benchmark]}",
+        row=f"{name}, {backbone} on {TITLES[benchmark]}" if least_side else f"{name} on {TITLES[benchmark]}",
         model="video",
         model_options={
             "backbone": network,
@@ -85,7 +85,7 @@ def model(benchmark: str, name: str, backbone: str = "ResNet50") -> Recipe:
         spread=False,  # "consecutive"
         least_persons=4,  # a profile shrinks the clips of a person before there are too few other persons
         least_images=4,
-        least_width=least_width,
+        least_side=least_side,
     )
 
 
