@@ -8,6 +8,7 @@ from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -19,7 +20,15 @@ from reidlib.data.worlds.crosswalk import CrosswalkSpec
 from reidlib.study.profile import Profile
 
 Knobs = tuple[tuple[str, Any], ...]
-WORLDS = {"synergyreid": "courtside", "market1501": "crosswalk"}  # of a benchmark: the world in its layout
+WORLDS = {  # of a benchmark: the world in its layout
+    "synergyreid": "courtside",
+    "market1501": "crosswalk",
+    "mars": "crosswalk",
+    "ilidsvid": "crosswalk",
+    "prid2011": "crosswalk",
+}
+VIDEO = ("mars", "ilidsvid", "prid2011")  # benchmarks of tracklets
+SPLITS = {"ilidsvid": 10, "prid2011": 10}  # of those that publish more than one way to divide their persons
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,8 @@ class Scene:
     split: "val" or "test"; market1501 has no "val". query_frame: each person's frame that is the query while the others
     are the gallery; 0 is the protocol's own. knobs: (name, value) of the world's spec that differ from the one on which
     the run was trained, which asks one question of one run; () is that world, or the real data. flip, scales: features
-    are the mean over the image and its mirror image, and over these factors on the image's size.
+    are the mean over the image and its mirror image, and over these factors on the image's size. benchmark: another one
+    than the run was trained on, which asks how it generalises; "" is its own.
     """
 
     split: str = "val"
@@ -37,10 +47,14 @@ class Scene:
     knobs: Knobs = ()
     flip: bool = False
     scales: tuple[float, ...] = (1.0,)
+    benchmark: str = ""
 
 
 VAL, TEST = Scene(), Scene("test")
-EVALUATED = {"synergyreid": VAL, "market1501": TEST}  # the benchmark's split on which the reports compare
+EVALUATED = {"synergyreid": VAL} | dict.fromkeys(("market1501", *VIDEO), TEST)  # the split on which reports compare
+# The protocol of a benchmark's metrics. With two cameras, one asking and one answering, Market-1501's leaves nothing
+# out; MARS's is that of its official program, "mars-9330" is the other one in use.
+PROTOCOLS = {name: name for name in ("synergyreid", "market1501", "mars")} | dict.fromkeys(SPLITS, "market1501")
 TRAINED_ON = {"train": ("train",), "trainval": ("train", "val")}
 
 
@@ -68,13 +82,41 @@ def crosswalk_spec(train_ids: int, test_ids: int, **knobs) -> CrosswalkSpec:
     return replace(full, train_ids=train, test_ids=round(full.test_ids * test_ids / beside.test_ids), **knobs)
 
 
-class StudyData:
-    """What a profile trains and evaluates on for a benchmark; a dataset given takes the place of the profile's own."""
+# Tracklets are expensive, and most of their frames alike. Of a 25 Hz camera every fourth frame is drawn, for as long as
+# iLIDS-VID's tracklets of up to 192 frames last; MARS's, of up to 920, are cut short, and a third of its persons drawn.
+FRAME_INTERVAL = 0.16  # s
+TRACKLET_FRAMES = {"mars": 16, "ilidsvid": 48, "prid2011": 48}  # of the longest tracklet
+FULL_IDS = {"mars": (208, 209), "ilidsvid": (150, 150), "prid2011": (89, 89)}  # to train on and to test, at full size
+LEAST_IDS = 4  # of either: one batch of four persons
 
-    def __init__(self, profile: Profile, dataset: Dataset | None = None, benchmark: str = "synergyreid") -> None:
+
+def video_spec(benchmark: str, train_ids: int, test_ids: int, **knobs) -> CrosswalkSpec:
+    """Crosswalk in the layout of a video benchmark, beside a Courtside of so many identities: persons in proportion.
+
+    In the layouts of two cameras every split tests as many persons as it trains on, so train_ids counts for both.
+    """
+    beside = CourtsideSpec()
+    train, test = FULL_IDS[benchmark]
+    train = max(LEAST_IDS, round(train * train_ids / beside.train_ids))
+    test = train if benchmark in SPLITS else max(LEAST_IDS, round(test * test_ids / beside.test_ids))
+    sizes = {"frames_per_tracklet": TRACKLET_FRAMES[benchmark], "frame_interval": FRAME_INTERVAL}
+    sizes |= {"cameras": 2} if benchmark in SPLITS else {}
+    return CrosswalkSpec(layout=benchmark, train_ids=train, test_ids=test, **sizes | knobs)
+
+
+class StudyData:
+    """What a profile trains and evaluates on for a benchmark; a dataset given takes the place of the profile's own.
+
+    split: which way to divide its persons, for a benchmark in SPLITS; 0 for the others.
+    """
+
+    def __init__(
+        self, profile: Profile, dataset: Dataset | None = None, benchmark: str = "synergyreid", split: int = 0
+    ) -> None:
         self.profile = profile
         self.given = dataset
         self.benchmark = benchmark
+        self.split = split
 
     @property
     def spec(self) -> CourtsideSpec | CrosswalkSpec | None:
@@ -85,6 +127,8 @@ class StudyData:
         return self._spec(p.train_ids, p.val_ids, p.test_ids)
 
     def _spec(self, train_ids: int, val_ids: int, test_ids: int, **knobs) -> CourtsideSpec | CrosswalkSpec:
+        if self.benchmark in VIDEO:
+            return video_spec(self.benchmark, train_ids, test_ids, **knobs)
         if self.benchmark == "market1501":
             return crosswalk_spec(train_ids, test_ids, **knobs)
         return courtside_spec(train_ids, val_ids, test_ids, **knobs)
@@ -97,6 +141,11 @@ class StudyData:
             return known
         return self.dataset.manifest_hash
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """What tells these data apart in a run's key: all splits of a data set are the same files."""
+        return {"data": self.manifest_hash} | ({"split": self.split} if self.benchmark in SPLITS else {})
+
     @cached_property
     def dataset(self) -> Dataset:
         """Opens the data set; renders the world when it is not on disk yet.
@@ -108,9 +157,10 @@ class StudyData:
         root = Path(self.profile.data_root) if self.profile.data_root else None
         if self.profile.data == "folder":
             return open_dataset("folder", root)
+        which = {"split": self.split} if self.benchmark in SPLITS else {}
         if self.spec is None:
-            return open_dataset(self.benchmark, root and root / self.benchmark)
-        dataset = open_dataset(WORLDS[self.benchmark], self._world_folder(), spec=self.spec)
+            return open_dataset(self.benchmark, root and root / self.benchmark, **which)
+        dataset = open_dataset(WORLDS[self.benchmark], self._world_folder(), spec=self.spec, **which)
         if frozen_manifest(self.spec) not in (None, dataset.manifest_hash):
             warnings.warn(
                 f"this machine renders the frozen world to other bytes (manifest {dataset.manifest_hash[:12]}); its "
@@ -137,7 +187,7 @@ class StudyData:
         """The data set of a scene; its world is rendered when it is not on disk yet."""
         if not scene.knobs:
             return self.dataset
-        return _open_world(self.scene_spec(scene))
+        return _open_world(self.scene_spec(scene), self.split)
 
     def _world_folder(self) -> Path:
         home = Path(self.profile.data_root) if self.profile.data_root else worlds_home()
@@ -159,7 +209,7 @@ class StudyData:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _trained_on(self, knobs: Knobs) -> Dataset:
-        return _open_world(self.training_spec(knobs)) if knobs else self.dataset
+        return _open_world(self.training_spec(knobs), self.split) if knobs else self.dataset
 
     def training_spec(self, knobs: Knobs) -> CourtsideSpec | CrosswalkSpec:
         """The world of the profile's training and validation people with other knobs."""
@@ -174,10 +224,25 @@ class StudyData:
         """(N, 3, H, W) uint8 of a scene's split (or "train"), in the table's order."""
         return _images(self.opened(scene), scene.split, height, width, str(device))
 
+    def some_images(self, scene: Scene, index: pd.Index, height: int, width: int, device: torch.device) -> Tensor:
+        """The images of some rows of a scene's split, by their index in the table, in that order.
+
+        All of a split are kept for the next run, as by `images`; fewer are read from the disk.
+        """
+        dataset = self.opened(scene)
+        rows = dataset.rows(scene.split)
+        if len(index) < len(rows):
+            return load_images(dataset, rows.loc[index], height, width, device=device)
+        images, places = self.images(scene, height, width, device), rows.index.get_indexer(index)
+        in_order = np.array_equal(places, np.arange(len(rows)))
+        return images if in_order else images[torch.from_numpy(places).to(device)]
+
 
 @cache
-def _open_world(spec: CourtsideSpec | CrosswalkSpec) -> Dataset:
-    return open_dataset("courtside" if isinstance(spec, CourtsideSpec) else "crosswalk", spec=spec)
+def _open_world(spec: CourtsideSpec | CrosswalkSpec, split: int) -> Dataset:
+    if isinstance(spec, CourtsideSpec):
+        return open_dataset("courtside", spec=spec)
+    return open_dataset("crosswalk", spec=spec, split=split)
 
 
 @lru_cache(maxsize=4)  # every row and seed of a profile reads the same images

@@ -14,18 +14,23 @@ from reidlib.data.sampling import epoch_batches
 from reidlib.features import extract
 from reidlib.probes import probe
 from reidlib.retrieval import distance, metrics
+from reidlib.study.clips import by_role, tracklet_tensors
 from reidlib.study.data import EVALUATED, Scene, StudyData
 from reidlib.study.ranking import Gallery, labels
 from reidlib.study.recipe import Recipe
 
-LABELS = ("person", "camera", "sequence", "frame")
 LOOKS = 12  # at a run, at most: evenly spread over its epochs, the last one among them
 GROUPS = 20  # of persons, whose mAP is noted after every epoch: an interval over them without every query's value
 PROBED = 16  # batches of 8 persons x 4 images, report `stronger`'s own, the same each time and for all seeds
 
 
 def scene_tensors(model: nn.Module, data: StudyData, scene: Scene, scaled: Recipe, device: torch.device) -> dict:
-    """The features, float16, and labels of a scene's queries and gallery, as `Gallery.of` takes them."""
+    """The features, float16, and labels of a scene's queries and gallery, as `Gallery.of` takes them.
+
+    Of images, or of tracklets for a model of clips.
+    """
+    if scaled.clip_frames:
+        return tracklet_tensors(model, data, scene, scaled, device)
     images = data.images(scene, scaled.height, scaled.width, device)
     rows = data.opened(scene).rows(scene.split).reset_index(drop=True)
     features = extract(
@@ -36,14 +41,7 @@ def scene_tensors(model: nn.Module, data: StudyData, scene: Scene, scaled: Recip
         flip=scene.flip,
         scales=scene.scales,
     )
-    tensors = {}
-    for role in ("query", "gallery"):
-        part = rows[rows["role"] == role]
-        tensors[role] = features[torch.tensor(part.index.to_numpy())]
-        tensors |= {f"{role}_{name}": torch.tensor(part[name].to_numpy()) for name in LABELS}
-        if "visible" in part:
-            tensors[f"{role}_visible"] = torch.tensor(part["visible"].to_numpy()).float()
-    return tensors
+    return by_role(features, rows, {role: [role] for role in ("query", "gallery")})
 
 
 def follower(

@@ -10,7 +10,7 @@ from reidlib.study.data import EVALUATED, TEST, VAL, Scene
 from reidlib.study.fusing import Fusion
 from reidlib.study.ranking import Ranking
 from reidlib.study.recipe import Recipe
-from reidlib.study.recipes import along, along_ensemble, guesses, stronger, vtrm
+from reidlib.study.recipes import along, along_ensemble, guesses, ica, stronger, vtrm
 from reidlib.study.runner import Study
 
 
@@ -19,13 +19,14 @@ class Need:
     """One recipe, ranked in some ways in some scenes.
 
     features: scenes of which its features are wanted too, and published if this is a chapter's own need. audit: so is
-    what its training images lost.
+    what its training images lost. examine: so is what is seen of a model of clips, see `reidlib.study.examining`.
     """
 
     recipe: Recipe
     evaluations: tuple[tuple[Ranking, Scene], ...]
     features: tuple[Scene, ...] = ()
     audit: bool = False
+    examine: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ def _ensemble(study: Study) -> list[Need | FusionNeed]:
 
 def _stronger(study: Study) -> list[Need]:
     needs = []
-    for benchmark, scene in EVALUATED.items():
+    for benchmark in (stronger.MARKET, stronger.SYNERGY):
+        scene = EVALUATED[benchmark]
         recipes = list(stronger.combinations(benchmark).values())
         recipes += [stronger.with_center(recipes[0]), stronger.with_center(recipes[-1])]
         if benchmark == stronger.MARKET:
@@ -116,6 +118,19 @@ def _stronger(study: Study) -> list[Need]:
     rankings = [Ranking(), stronger.EXPANDED, stronger.PUBLISHED, stronger.FASTREID]
     scenes = [VAL, TEST] if study.data.has_labels("test") else [VAL]
     return needs + [Need(recipe, _all(rankings, scenes)) for recipe in stronger.submissions().values()]
+
+
+def _ica(study: Study) -> list[Need]:
+    needs = []
+    for benchmark in ica.BENCHMARKS:
+        recipes = [*ica.table1(benchmark).values(), *ica.table2(benchmark).values(), ica.model(benchmark, ica.NECK)]
+        needs += [Need(recipe, (ica.own(benchmark),)) for recipe in recipes]
+    needs += [Need(recipe, ((ica.COMMON, ica.own(ica.MARS)[1]),)) for recipe in ica.table1(ica.MARS).values()]
+    opened = [*ica.variants().values(), ica.as_written(), ica.gated(), *ica.strengths().values()]
+    needs += [Need(recipe, (ica.own(ica.MARS),)) for recipe in opened]
+    needs += [Need(recipe, (ica.across(),)) for recipe in ica.table1(ica.ILIDS).values()]
+    looked_at = [ica.model(ica.MARS, name) for name in (ica.BASELINE_SDA, ica.BOTH)]
+    return needs + [Need(recipe, (), examine=True) for recipe in [*looked_at, ica.model(ica.ILIDS, ica.BASELINE)]]
 
 
 def _worlds(study: Study) -> list[Need]:
@@ -131,4 +146,5 @@ CHAPTERS: dict[str, Callable[[Study], list]] = {
     "along": _along,
     "ensemble": _ensemble,
     "stronger": _stronger,
+    "ica": _ica,
 }

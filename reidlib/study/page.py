@@ -11,12 +11,20 @@ import matplotlib.pyplot as plt
 from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 
-from reidlib.study.data import WORLDS
+from reidlib.study.data import VIDEO, WORLDS
 from reidlib.study.profile import label
 from reidlib.study.recipe import Recipe
 from reidlib.study.runner import Study
 from reidlib.study.store import Entry
 from reidlib.study.tables import markdown
+
+TITLES = {
+    "synergyreid": "SynergyReID",
+    "market1501": "Market-1501",
+    "mars": "MARS",
+    "ilidsvid": "iLIDS-VID",
+    "prid2011": "PRID 2011",
+}
 
 
 def show(text: str) -> None:
@@ -36,8 +44,10 @@ def data_name(study: Study, benchmark: str) -> str:
     """What a benchmark runs on here: "Crosswalk", "Market-1501" and the like."""
     if study.profile.data == "folder":
         return "one's own images"
-    real = {"synergyreid": "SynergyReID", "market1501": "Market-1501"}
-    return WORLDS[benchmark].capitalize() if study.profile.data == "worlds" else real[benchmark]
+    if study.profile.data == "worlds":
+        layout = f" in {TITLES[benchmark]}'s layout" if benchmark in VIDEO else ""
+        return WORLDS[benchmark].capitalize() + layout
+    return TITLES[benchmark]
 
 
 def _data_words(study: Study, benchmark: str) -> str:
@@ -47,7 +57,8 @@ def _data_words(study: Study, benchmark: str) -> str:
     sizes = {split: getattr(spec, f"{split}_ids", 0) for split in ("train", "val", "test")}
     words = {"train": "training", "val": "validation", "test": "test"}
     people = ", ".join(f"{count} {words[split]}" for split, count in sizes.items() if count)
-    return f"the {data_name(study, benchmark)} world ({people} identities)"
+    world, _, layout = data_name(study, benchmark).partition(" ")
+    return f"the {world} world{' ' * bool(layout)}{layout} ({people} identities)"
 
 
 def scale_sentence(study: Study, recipe: Recipe, entries: Sequence[Entry], *, also: Sequence[str] = ()) -> str:

@@ -14,6 +14,8 @@ import torch
 from tqdm import tqdm
 
 from reidlib.data.sampling import iterations_per_epoch
+from reidlib.study.examining import FILE as EXAMINED
+from reidlib.study.examining import examine_key, examined
 from reidlib.study.needs import CHAPTERS, FusionNeed, Need
 from reidlib.study.recipe import Recipe
 from reidlib.study.runner import Study
@@ -31,12 +33,18 @@ def run(study: Study, chapters: list[str]) -> None:
     """
     jobs = _jobs(study, chapters)
     if jobs:
-        for benchmark in {need.recipe.benchmark for need, _ in jobs}:
+        for benchmark in sorted(set().union(*(_benchmarks(need) for need, _ in jobs))):
             study.data_of(benchmark).dataset  # noqa: B018  rendered now, so that keys are those of the data on this disk
         _run_jobs(study, _jobs(study, chapters))
     fusions = list(product(study.profile.seeds, _needs(study, chapters, FusionNeed)))
     for seed, need in tqdm(fusions, desc="fusions", leave=False):  # seed by seed: its members' distances are kept
         study.fuse(need.recipes, seed, need.fusion, need.scene)
+
+
+def _benchmarks(need: Need) -> set[str]:
+    """On which a need is trained and ranked."""
+    scenes = [*need.features, *(scene for _, scene in need.evaluations)]
+    return {need.recipe.benchmark} | {scene.benchmark for scene in scenes if scene.benchmark}
 
 
 def _run_jobs(study: Study, jobs: list[tuple[Need, int]]) -> None:
@@ -79,7 +87,7 @@ def _at_once(study: Study, recipes: list[Recipe]) -> int:
 def _gpu_memory(study: Study, recipe: Recipe) -> float:
     """Bytes that a training run takes at most: its batch by the pixels and channels, and what any process takes."""
     scaled = recipe.scaled(study.profile)
-    pixels = scaled.training.persons * scaled.training.images * scaled.height * scaled.width
+    pixels = scaled.batch_images * scaled.height * scaled.width
     return GPU_BYTES + GPU_BYTES_PER_PIXEL * pixels * scaled.model_options["width"]
 
 
@@ -108,7 +116,8 @@ def _jobs(study: Study, chapters: list[str]) -> list[tuple[Need, int]]:
             before = jobs[key][0] if key in jobs else Need(need.recipe, ())
             evaluations = tuple(dict.fromkeys(before.evaluations + need.evaluations))
             features = tuple(dict.fromkeys(before.features + need.features))
-            jobs[key] = Need(need.recipe, evaluations, features, before.audit or need.audit), seed
+            audit, examine = before.audit or need.audit, before.examine or need.examine
+            jobs[key] = Need(need.recipe, evaluations, features, audit, examine), seed
     # what others read first, then the longest: no core is idle at the end
     return sorted(jobs.values(), key=lambda job: (not job[0].audit, -_cost(study, *job)))
 
@@ -133,22 +142,24 @@ def _cost(study: Study, need: Need, seed: int) -> float:
     if study.store.find("train", study.train_key(need.recipe, seed), needs="weights.safetensors"):
         return 1e-3
     options = need.recipe.scaled(study.profile).training
-    rows = study.data_of(need.recipe.benchmark).training_rows(*need.recipe.trained_on)
-    images = len(rows)  # before a curation, which is not known yet
-    iterations = options.epochs * iterations_per_epoch(images, options.persons, options.images)
-    return iterations * _weight(study, need.recipe)
+    rows = study.data_of(need.recipe.benchmark, seed).training_rows(*need.recipe.trained_on)
+    if need.recipe.clip_frames:
+        iterations = rows["label"].nunique() // options.persons
+    else:
+        iterations = iterations_per_epoch(len(rows), options.persons, options.images)  # before a curation
+    return options.epochs * iterations * _weight(study, need.recipe)
 
 
 def _weight(study: Study, recipe: Recipe) -> float:
     """What an iteration costs: images, branches and pixels."""
     scaled = recipe.scaled(study.profile)
-    images = scaled.training.persons * scaled.training.images
-    return images * (1 + len(recipe.model_options.get("parts", ()))) * scaled.height * scaled.width
+    return scaled.batch_images * (1 + len(recipe.model_options.get("parts", ()))) * scaled.height * scaled.width
 
 
 def _lacks(study: Study, need: Need, seed: int) -> bool:
     wanted = [("features", study.features_key(need.recipe, seed, scene), FEATURES) for scene in need.features]
     wanted += [("train", study.train_key(need.recipe, seed), AUDIT)] if need.audit else []
+    wanted += [("examine", examine_key(study, need.recipe, seed), EXAMINED)] if need.examine else []
     wanted += [("evaluate", study.evaluate_key(need.recipe, seed, *asked), None) for asked in need.evaluations]
     return any(study.store.find(stage, key, needs=file) is None for stage, key, file in wanted)
 
@@ -175,6 +186,8 @@ def _compute(need: Need, seed: int) -> None:
         study.audit(need.recipe, seed)
     for scene in need.features:
         study.features(need.recipe, seed, scene)
+    if need.examine:
+        examined(study, need.recipe, seed)
     for ranking, scene in need.evaluations:
         study.evaluate(need.recipe, seed, ranking, scene)
 
@@ -193,6 +206,8 @@ def entries(study: Study, chapters: list[str]) -> list[tuple[Entry, list[str]]]:
             add(study.audit(need.recipe, seed), [AUDIT])
         else:
             add(study.find_training(need.recipe, seed), [])
+        if need.examine:
+            add(examined(study, need.recipe, seed), [EXAMINED])
         for scene in {scene for _, scene in need.evaluations} | set(need.features):
             files = [FEATURES] if scene in need.features else []
             key = study.features_key(need.recipe, seed, scene)

@@ -187,7 +187,8 @@ def score_rankings(
 
     rankings: (m, n). by_distance: (m, n) what they are the order of, if anything; then ties count as the protocol says.
     Where queries are frames of one video (protocol "synergyreid"), kendall_tau: see `frame_order_tau`, and until_wrong,
-    after_wrong, matches: see `contamination`. Elsewhere rank1: whether a query's first image is right.
+    after_wrong, matches: see `contamination`. Elsewhere rank1, rank5, rank20: whether a right image, or tracklet, is
+    among a query's first 1, 5 and 20; cmc20.
     visible: the visible fraction of the query, where the data know it.
     """
     if by_distance is None:
@@ -207,7 +208,9 @@ def score_rankings(
         metrics_of_all |= {"kendall_tau": frame_order_tau(rankings, gallery), **contamination(rankings, gallery)}
     else:
         first = evaluation.first_match
-        metrics_of_all["rank1"] = _or_none(np.where(np.isnan(first), np.nan, first == 1))
+        metrics_of_all["cmc20"] = float(cmc[min(19, len(cmc) - 1)])
+        for k in (1, 5, 20):
+            metrics_of_all[f"rank{k}"] = _or_none(np.where(np.isnan(first), np.nan, first <= k))
     if visible is not None:
         metrics_of_all["visible"] = [round(x, 4) for x in visible.tolist()]
     return metrics_of_all

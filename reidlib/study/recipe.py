@@ -11,7 +11,7 @@ from typing import Any
 from reidlib.augment import LATER, Augmentation
 from reidlib.curation import Curation
 from reidlib.optimisation import TrainingOptions
-from reidlib.study.data import WORLDS
+from reidlib.study.data import VIDEO, WORLDS
 from reidlib.study.profile import Profile
 
 
@@ -20,15 +20,23 @@ class Recipe:
     """One row's training.
 
     row: the name of the row in the report's table. model, model_options: arguments of `reidlib.models.build`, without
-    the number of classes. height, width: pixels. augmentation, training: what the names say. benchmark: "synergyreid"
-    or "market1501", the data set or the world in its layout. train_on: "train", or "trainval" for the training and the
-    validation split together. knobs: (name, value) of the world's spec in which the one to train on differs from the
-    profile's. repetition: numbers the runs of a seed ensemble, which differ in nothing else. audit: keep what the
-    training images lost, for a curation to read. follow: while training, note the mAP on the benchmark's evaluation
-    split and what `reidlib.probes` measures. least_persons: in a batch, however small the profile makes it.
+    the number of classes. height, width: pixels. augmentation, training: what the names say. benchmark: one of
+    `reidlib.study.data.WORLDS`, the data set or the world in its layout. train_on: "train", or "trainval" for the
+    training and the validation split together. knobs: (name, value) of the world's spec in which the one to train on
+    differs from the profile's. repetition: numbers the runs of a seed ensemble, which differ in nothing else. audit:
+    keep what the training images lost, for a curation to read. follow: while training, note the mAP on the benchmark's
+    evaluation split and what `reidlib.probes` measures. least_persons: in a batch, however small the profile makes it.
     longer: times the profile's factor on epochs, but no more epochs than the report's.
     curation, first_model: the training set is curated by the losses of that recipe's run of the same seed. harder: the
     augmentation of the images that it found hard and of its copies; None: the same as of all others.
+    clip_frames: T frames of a clip, for a model of clips; then a batch has P persons with K *clips* of each, drawn as
+    `reidlib.data.sampling.clip_batches` does, and the test feature is the mean over a tracklet's clips. 0: single
+    images. spread: the frames of a training clip come from all of its tracklet, rather than one after the other.
+    Whether a clip is augmented as one or frame by frame is `augmentation.frames`, what its pixels are
+    `augmentation.scale`.
+    least_images: of a person in a batch, to which a profile scales them with the persons; 0: they are not scaled.
+    least_side: in pixels, of height and width, however small the profile makes them: some backbones want more than 32.
+    The other side stays as it is.
     """
 
     report: str
@@ -50,6 +58,10 @@ class Recipe:
     curation: Curation | None = field(default=None, metadata=LATER)
     first_model: Recipe | None = field(default=None, metadata=LATER)
     harder: Augmentation | None = field(default=None, metadata=LATER)
+    clip_frames: int = field(default=0, metadata=LATER)
+    spread: bool = field(default=False, metadata=LATER)
+    least_images: int = field(default=0, metadata=LATER)
+    least_side: int = field(default=0, metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.benchmark not in WORLDS:
@@ -63,11 +75,27 @@ class Recipe:
             raise ValueError("first_model: a curation reads the losses of a recipe with audit, on the same images")
         if (self.training.classification == "circle") != bool(self.model_options.get("cosine")):
             raise ValueError("cosine: logits are cosines for the class form of the circle loss, and for it alone")
+        clips = self.model == "video"
+        if clips != (self.clip_frames > 0) or clips != (self.benchmark in VIDEO):
+            raise ValueError(
+                f"clip_frames: model 'video' wants 1 or more frames a clip and one of {', '.join(VIDEO)}, and no other "
+                f"model or benchmark does; got {self.clip_frames}, {self.model!r} and {self.benchmark!r}"
+            )
+        if self.augmentation.frames not in (1, self.clip_frames or 1):
+            raise ValueError(
+                f"augmentation: draws for each frame (frames 1) or for a clip of {self.clip_frames}, got frames "
+                f"{self.augmentation.frames}"
+            )
 
     @property
     def trained_on(self) -> tuple[str, tuple[tuple[str, Any], ...]]:
         """The splits and the world's knobs, for `StudyData`."""
         return self.train_on, self.knobs
+
+    @property
+    def batch_images(self) -> int:
+        """Images that one batch holds, every frame of its clips."""
+        return self.training.persons * self.training.images * max(1, self.clip_frames)
 
     def scaled(self, profile: Profile) -> Recipe:
         """The recipe at the profile's scale. The learning rate, the losses and the probabilities stay as they are."""
@@ -78,12 +106,20 @@ class Recipe:
             options["part_dim"] = profile.part_dim
         t, factor = self.training, min(1.0, self.longer * profile.epoch_scale)
         persons = max(self.least_persons, round(t.persons * profile.batch_scale))
-        shard = t.triplet_shard if (persons * t.images) % (t.triplet_shard or 1) == 0 else 0
+        images = t.images
+        if self.least_images:
+            images = min(images, max(self.least_images, round(images * profile.batch_scale)))
+        shard = t.triplet_shard if (persons * images) % (t.triplet_shard or 1) == 0 else 0
+        height, width = (
+            _multiple_of_16(max(x * profile.image_scale, self.least_side)) for x in (self.height, self.width)
+        )
+        if "image_size" in options:
+            options["image_size"] = (height, width)
         return replace(
             self,
             model_options=options,
-            height=_multiple_of_16(self.height * profile.image_scale),
-            width=_multiple_of_16(self.width * profile.image_scale),
+            height=height,
+            width=width,
             augmentation=_scaled(self.augmentation, profile),
             harder=self.harder and _scaled(self.harder, profile),
             first_model=self.first_model and self.first_model.scaled(profile),
@@ -94,6 +130,7 @@ class Recipe:
                 warmup_epochs=t.warmup_epochs * factor,
                 freeze_epochs=t.freeze_epochs * factor,
                 persons=persons,
+                images=images,
                 triplet_shard=shard,
                 precision=profile.precision,
             ),

@@ -2,6 +2,7 @@
 
 train     (recipe after scaling, seed, data)       -> weights, curve
 features  (train, split)                           -> float16 features with their labels
+examine   (train)                                  -> what a model of clips looks at, see `reidlib.study.examining`
 evaluate  (features, ranking)                      -> mAP, CMC, mINP, the average precision of every query
 """
 
@@ -22,8 +23,9 @@ from reidlib.checkpoint import save_tensors
 from reidlib.curation import Curated, curate, decide, mean_losses
 from reidlib.data import Dataset
 from reidlib.features import confidences
-from reidlib.study.data import VAL, Scene, StudyData
-from reidlib.study.following import LABELS, follower, scene_tensors
+from reidlib.study.clips import LABELS, batches_of
+from reidlib.study.data import SPLITS, VAL, Scene, StudyData
+from reidlib.study.following import follower, scene_tensors
 from reidlib.study.fusing import Fusion, score_fused
 from reidlib.study.profile import Profile, label
 from reidlib.study.provenance import Stopwatch
@@ -33,7 +35,7 @@ from reidlib.study.store import Entry, Store, key_of
 from reidlib.training import Harder, train
 
 # A stage's version is raised when its numbers change; tests/test_numerics.py pins them.
-VERSIONS = {"train": 1, "features": 1, "evaluate": 2, "fuse": 1}
+VERSIONS = {"train": 1, "features": 1, "evaluate": 2, "fuse": 1, "examine": 1}
 REPETITION = 1_000  # what a repetition adds to the seed
 
 
@@ -47,18 +49,27 @@ class Study:
     advance: Callable[[int], None] | None = None  # told of every training iteration, in place of a bar
     threads: int = field(default_factory=torch.get_num_threads)  # of a CPU run; its last bits depend on it
     galleries: dict[str, Gallery] = field(default_factory=dict, repr=False)
-    benchmarks: dict[str, StudyData] = field(default_factory=dict, repr=False)
+    benchmarks: dict[tuple[str, int], StudyData] = field(default_factory=dict, repr=False)
 
     @property
     def data(self) -> StudyData:
         """What recipes of the benchmark "synergyreid" are trained on."""
         return self.data_of("synergyreid")
 
-    def data_of(self, benchmark: str) -> StudyData:
-        """What recipes of a benchmark are trained on: a world, the real data, or one's own."""
-        if benchmark not in self.benchmarks:
-            self.benchmarks[benchmark] = StudyData(self.profile, self.dataset, benchmark)
-        return self.benchmarks[benchmark]
+    def data_of(self, benchmark: str, seed: int = 0) -> StudyData:
+        """What recipes of a benchmark are trained on with a seed: a world, the real data, or one's own.
+
+        Seed s has split s of a benchmark that divides its persons in several ways (ten: seed 10 has split 0 again), so
+        that a standard deviation over seeds is one over splits, as the papers have it.
+        """
+        split = seed % SPLITS.get(benchmark, 1)
+        if (benchmark, split) not in self.benchmarks:
+            self.benchmarks[benchmark, split] = StudyData(self.profile, self.dataset, benchmark, split)
+        return self.benchmarks[benchmark, split]
+
+    def scene_data(self, recipe: Recipe, seed: int, scene: Scene) -> StudyData:
+        """What a recipe's run is ranked on in a scene."""
+        return self.data_of(scene.benchmark or recipe.benchmark, seed)
 
     @cached_property
     def device(self) -> torch.device:
@@ -73,7 +84,9 @@ class Study:
 
     def features_key(self, recipe: Recipe, seed: int, scene: Scene) -> str:
         config = {"split": scene.split}
-        config |= {"world": self.data_of(recipe.benchmark).scene_spec(scene).key} if scene.knobs else {}
+        data = self.scene_data(recipe, seed, scene)
+        config |= data.config | {"benchmark": scene.benchmark} if scene.benchmark else {}
+        config |= {"world": data.scene_spec(scene).key} if scene.knobs else {}
         config |= {"flip": scene.flip, "scales": scene.scales} if scene.flip or scene.scales != (1.0,) else {}
         return key_of("features", VERSIONS["features"], config, [self.train_key(recipe, seed)])
 
@@ -92,16 +105,17 @@ class Study:
             torch.set_num_threads(self.threads)  # numba's OpenMP layer changes it for the whole process
             watch = Stopwatch(self.device)
             scaled = recipe.scaled(self.profile)
-            data = self.data_of(recipe.benchmark)
+            data = self.data_of(recipe.benchmark, seed)
             rows = data.training_rows(*recipe.trained_on)
             images = data.training_images(*recipe.trained_on, scaled.height, scaled.width, self.device)
             labels, classes = torch.tensor(rows["label"].to_numpy()), rows["label"].nunique()
+            drawn_with = seed + REPETITION * recipe.repetition
             chosen, harder = torch.arange(len(rows)), None
             if recipe.curation:
                 index, hard = self.curated(recipe, seed, rows)[1]
                 chosen = torch.from_numpy(index)
                 harder = Harder(torch.from_numpy(hard), scaled.harder or scaled.augmentation)
-            model = self._model(scaled, classes, seed + REPETITION * recipe.repetition)
+            model = self._model(scaled, classes, drawn_with)
             checkpoint = work / "checkpoint.safetensors"
             resumed = checkpoint.exists()
             losses = torch.full((scaled.training.epochs, len(chosen)), torch.nan) if recipe.audit else None
@@ -111,7 +125,8 @@ class Study:
                 labels[chosen],
                 augmentation=scaled.augmentation,
                 options=scaled.training,
-                seed=seed + REPETITION * recipe.repetition,
+                seed=drawn_with,
+                batches=batches_of(scaled, labels, rows, drawn_with),
                 harder=harder,
                 image_losses=losses,
                 names=rows["path"].iloc[chosen].tolist(),
@@ -126,7 +141,7 @@ class Study:
                 kept |= {name: torch.tensor(rows[name].to_numpy()) for name in known}
                 save_tensors(folder / "audit.safetensors", kept)
             save_tensors(folder / "weights.safetensors", dict(model.state_dict()), {"classes": classes})
-            return self._record("train", self._train_config(recipe, seed), watch) | {
+            return self.record("train", self._train_config(recipe, seed), watch) | {
                 "row": recipe.row,
                 "resumed": resumed,  # then start, seconds and commit are the last process's; the curve has every epoch
                 "classes": classes,
@@ -161,6 +176,13 @@ class Study:
         """The record of a run that is finished, without need of its weights: they are not published."""
         return self.store.find("train", self.train_key(recipe, seed)) or self.train(recipe, seed)
 
+    def trained(self, recipe: Recipe, seed: int) -> torch.nn.Module:
+        """The model of a run, with its weights."""
+        run = self.train(recipe, seed)
+        model = self._model(recipe.scaled(self.profile), run.record["classes"], seed)
+        model.load_state_dict(run.tensors("weights.safetensors"))
+        return model
+
     def features(self, recipe: Recipe, seed: int, scene: Scene = VAL) -> Entry:
         """The features and labels of a scene's queries and gallery, `features.safetensors`; its query frame is 0."""
 
@@ -169,13 +191,12 @@ class Study:
             torch.set_num_threads(self.threads)
             watch = Stopwatch(self.device)
             scaled = recipe.scaled(self.profile)
-            model = self._model(scaled, run.record["classes"], seed)
-            model.load_state_dict(run.tensors("weights.safetensors"))
-            data = self.data_of(recipe.benchmark)
+            model = self.trained(recipe, seed)
+            data = self.scene_data(recipe, seed, scene)
             tensors = scene_tensors(model, data, scene, scaled, self.device)
             save_tensors(folder / "features.safetensors", tensors)
             config = self._train_config(recipe, seed) | {"scene": asdict(scene), "parents": [run.key]}
-            return self._record("features", config, watch) | {
+            return self.record("features", config, watch) | {
                 "row": recipe.row,
                 "dimension": tensors["query"].shape[1],
                 "ranked_data": data.opened(scene).manifest_hash,
@@ -208,7 +229,7 @@ class Study:
                 "scene": asdict(scene),
                 "parents": [parent, self.train_key(recipe, seed)],
             }
-            return self._record("evaluate", config, watch) | {"row": recipe.row, "metrics": metrics}
+            return self.record("evaluate", config, watch) | {"row": recipe.row, "metrics": metrics}
 
         return self.store.get("evaluate", self.evaluate_key(recipe, seed, ranking, scene), compute)
 
@@ -219,23 +240,24 @@ class Study:
         def compute(folder: Path, work: Path) -> dict[str, Any]:
             watch = Stopwatch(torch.device("cpu"))
             metrics = score_fused((self.gallery(recipe, seed, scene) for recipe in recipes), fusion)
-            data = self.data_of(recipes[0].benchmark)
+            data = self.scene_data(recipes[0], seed, scene)
             config = {"fusion": asdict(fusion), "scene": asdict(scene), "seed": seed, "data": data.manifest_hash}
             config |= {"members": [recipe.row for recipe in recipes], "parents": parents}
-            return self._record("fuse", config, watch) | {"row": f"{len(recipes)} models", "metrics": metrics}
+            return self.record("fuse", config, watch) | {"row": f"{len(recipes)} models", "metrics": metrics}
 
         return self.store.get("fuse", self.fuse_key(recipes, seed, fusion, scene), compute)
 
     def _train_config(self, recipe: Recipe, seed: int) -> dict[str, Any]:
-        data = self.data_of(recipe.benchmark)
-        config = {"recipe": recipe.scaled(self.profile).config(), "seed": seed, "data": data.manifest_hash}
+        data = self.data_of(recipe.benchmark, seed)
+        config = {"recipe": recipe.scaled(self.profile).config(), "seed": seed} | data.config
         return config | ({"world": data.training_spec(recipe.knobs).key} if recipe.knobs else {})
 
     def _model(self, scaled: Recipe, classes: int, seed: int) -> torch.nn.Module:
         torch.manual_seed(seed)
         return models.build(scaled.model, num_classes=classes, **scaled.model_options).to(self.device)
 
-    def _record(self, stage: str, config: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
+    def record(self, stage: str, config: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
+        """The fields that every record has."""
         return {
             "version": VERSIONS[stage],
             "profile": label(self.profile),
