@@ -17,6 +17,8 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 
+from reidlib.study.needs import WAITING
+
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 MEGABYTE = 1_000_000
@@ -63,7 +65,7 @@ def chapters() -> list[str]:
 
 
 def test_book_shows_every_chapter():
-    assert sorted(chapters()) == sorted(path.stem for path in (ROOT / "chapters").glob("*.ipynb"))
+    assert sorted([*chapters(), *WAITING]) == sorted(path.stem for path in (ROOT / "chapters").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("chapter", chapters())

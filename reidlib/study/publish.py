@@ -12,6 +12,7 @@ import nbformat
 
 from reidlib.study import plans
 from reidlib.study.chapter import open_study
+from reidlib.study.needs import CHAPTERS, WAITING
 from reidlib.study.profile import load_profile, profile_path
 from reidlib.study.provenance import ROOT
 from reidlib.study.runner import VERSIONS
@@ -31,14 +32,15 @@ def study_book(profile_name: str, *, publish: bool = False) -> Path:
         book = ROOT / "_build" / profile.profile / "book"
         shutil.rmtree(book, ignore_errors=True)
         shutil.copytree(ROOT / "book", book, ignore=shutil.ignore_patterns(*VERSIONS))
+    chapters = [chapter for chapter in CHAPTERS if chapter not in WAITING]
     study = open_study(profile, published=book / "records")
-    plans.run(study, list(plans.CHAPTERS))
-    found = plans.entries(study, list(plans.CHAPTERS))
+    plans.run(study, chapters)
+    found = plans.entries(study, chapters)
     for stage in VERSIONS:
         shutil.rmtree(book / "records" / stage, ignore_errors=True)
     for entry, files in found:
         copy_entries([entry], book / "records", files=files)
-    for chapter in plans.CHAPTERS:
+    for chapter in chapters:
         execute(chapter, profile_name, book)
     return build(book)
 
