@@ -2,6 +2,8 @@
 
     python benchmarks/calibrate.py courtside frame_interval=0.3 ...     adds one candidate to the world's record
     python benchmarks/calibrate.py crosswalk viewpoint_change=0.1 ...
+    python benchmarks/calibrate.py mars occlusion=0.2 ...               Crosswalk's tracklets, in that layout
+    python benchmarks/calibrate.py ilidsvid occlusion=0.2 ...
 
 The rule (book/chapters/worlds.ipynb): knobs may be set on the difficulty of the baseline alone, on seeds that the
 study does not use, before any ablation is looked at. The baseline is the first row of the report that the world is for,
@@ -11,6 +13,7 @@ courtside: report `vtrm`'s plain MGN, mAP plain and re-ranked. As the report's v
 larger gallery is harder, the profile's are taken 50 at a time.
 crosswalk: report `stronger`'s Strong Baseline, mAP and rank-1, on the profile's own test split, which has fewer
 identities than the report's and so is somewhat easier.
+mars, ilidsvid: report `ica`'s Model 1, rank-1 and in MARS's layout mAP, likewise. Not named knobs are Crosswalk's.
 
 Nothing else is computed here: no other row, loss or ranking.
 """
@@ -28,12 +31,12 @@ from torch import Tensor
 
 from reidlib.data import open_dataset
 from reidlib.data.paths import data_home
-from reidlib.study.data import TEST, Scene, courtside_spec, crosswalk_spec
+from reidlib.study.data import PROTOCOLS, TEST, WORLDS, Scene, courtside_spec, crosswalk_spec, video_spec
 from reidlib.study.profile import load_profile
 from reidlib.study.provenance import ROOT
 from reidlib.study.ranking import Gallery, Ranking, score
 from reidlib.study.recipe import Recipe
-from reidlib.study.recipes import stronger, vtrm
+from reidlib.study.recipes import ica, stronger, vtrm
 from reidlib.study.reports import reported
 from reidlib.study.runner import Study
 from reidlib.study.store import Entry, Store
@@ -80,10 +83,26 @@ def _of_persons(tensors: dict[str, Tensor], persons: Tensor) -> dict[str, Tensor
     return {name: rows[kept[name.split("_")[0]]] for name, rows in tensors.items()}
 
 
-def of_market(tensors: dict[str, Tensor]) -> dict[str, float]:
-    """mAP and rank-1 of the whole test split by Market-1501's protocol."""
-    found = score(Gallery.of(tensors), Ranking(protocol=stronger.MARKET))
-    return {"plain": found["mAP"], "rank1": found["cmc1"]}
+def of_benchmark(benchmark: str) -> Callable[[dict[str, Tensor]], dict[str, float]]:
+    """mAP and rank-1 of the whole test split by the benchmark's protocol."""
+
+    def measured(tensors: dict[str, Tensor]) -> dict[str, float]:
+        found = score(Gallery.of(tensors), Ranking(protocol=PROTOCOLS[benchmark]))
+        return {"plain": found["mAP"], "rank1": found["cmc1"]}
+
+    return measured
+
+
+def of_tracklets(benchmark: str, **target: float) -> Calibration:
+    """Crosswalk in a layout of tracklets."""
+    return Calibration(
+        start={},
+        target={"report": f"ica, Table 1, {ica.BASELINE}"} | {name: value / 100 for name, value in target.items()},
+        spec=lambda **knobs: video_spec(benchmark, PROFILE.train_ids, PROFILE.test_ids, **knobs),
+        recipe=ica.model(benchmark, ica.BASELINE),
+        scene=TEST,
+        measured=of_benchmark(benchmark),
+    )
 
 
 CALIBRATIONS = {
@@ -121,8 +140,14 @@ CALIBRATIONS = {
         spec=lambda **knobs: crosswalk_spec(PROFILE.train_ids, PROFILE.test_ids, **knobs),
         recipe=replace(stronger.strong(stronger.MARKET), follow=False),
         scene=TEST,
-        measured=of_market,
+        measured=of_benchmark(stronger.MARKET),
     ),
+    "mars": of_tracklets(
+        "mars",
+        plain=reported("ica", 1, ica.BASELINE, "MARS mAP"),
+        rank1=reported("ica", 1, ica.BASELINE, "MARS Rank-1"),
+    ),
+    "ilidsvid": of_tracklets("ilidsvid", rank1=reported("ica", 1, ica.BASELINE, "ILIDS-VID Rank-1")),
 }
 
 
@@ -130,7 +155,7 @@ def baseline(world: str, knobs: dict[str, float]) -> tuple[dict[str, Any], Entry
     """A candidate world's numbers, and the features that they are of."""
     this = CALIBRATIONS[world]
     spec = this.spec(seed=WORLD_SEED, **this.start | knobs)
-    study = Study(PROFILE, Store(data_home() / "store"), dataset=open_dataset(world, spec=spec))
+    study = Study(PROFILE, Store(data_home() / "store"), dataset=open_dataset(WORLDS.get(world, world), spec=spec))
     run = study.features(this.recipe, TRAINING_SEED, this.scene)
     return {"knobs": knobs, "world": spec.key} | this.measured(run.tensors("features.safetensors")), run
 
