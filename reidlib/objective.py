@@ -41,8 +41,8 @@ def batch_loss(
     Both losses are float32 scalars. The metric loss is the triplet loss and, if asked for, the pair form of the circle
     loss and the center loss times its weight, to the (K, D) centers given. The OSM loss shares the place of the triplet
     loss; the attention loss, added to both, asks which frames are erased, (B, T) bool. The logits, one (B, K) a head,
-    are those whose cross-entropy is the classification loss. The mean over heads (1/8 and 1/5 for MGN, 1/13 and 1/7 with Part-4)
-    is FastReID's rule (meta_arch/mgn.py).
+    are those whose cross-entropy is the classification loss. The mean over heads (1/8 and 1/5 for MGN, 1/13 and 1/7
+    with Part-4) is FastReID's rule (meta_arch/mgn.py).
     """
     with autocast(images.device, options.precision):
         heads = model(images)

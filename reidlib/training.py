@@ -60,7 +60,7 @@ def train(
     (iterations, B, T), as many in every epoch; None: `epoch_batches` of the options' persons and images.
     harder: the images that get another augmentation. image_losses: (epochs, N) float32, filled with the mean of the
     classification losses with which an image was drawn in an epoch, NaN where it was not.
-    centers: (classes, feature_dim) of a center loss, as `make_centers` makes them, moved in place; None: this run's own.
+    centers: (classes, feature_dim) of a center loss, as `make_centers` makes them, moved in place; None: its own.
     names: (N,) what to call an image in an error.
     checkpoint: a safetensors file, written at the end of each epoch and resumed from when present.
     at_epoch: called at the end of each epoch with its number, from 1, to look at the model and leave it as it is; what

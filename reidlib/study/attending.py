@@ -104,9 +104,7 @@ def of_frames(
 
 
 @torch.no_grad()
-def of_clips(
-    model: nn.Module, data: StudyData, scaled: Recipe, classes: dict[str, Tensor]
-) -> dict[str, Tensor]:
+def of_clips(model: nn.Module, data: StudyData, scaled: Recipe, classes: dict[str, Tensor]) -> dict[str, Tensor]:
     """The class-aware attention of training clips, as they are and erased, by the vectors (K, D) of each kind."""
     device = next(iter(classes.values())).device
     rows = data.training_rows(*scaled.trained_on)

@@ -121,9 +121,7 @@ def search_of(study: Study) -> Search:
 
 def _suggested(one: Any) -> dict[str, float]:
     """An optuna trial's values for the whole space, to DIGITS significant digits."""
-    values = {
-        name: one.suggest_float(name, low, high, log=log) for name, (low, high, log) in attention.SPACE.items()
-    }
+    values = {name: one.suggest_float(name, low, high, log=log) for name, (low, high, log) in attention.SPACE.items()}
     return {name: float(f"{value:.{DIGITS - 1}e}") for name, value in values.items()}
 
 
