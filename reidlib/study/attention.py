@@ -28,6 +28,12 @@ METRICS = {
     "CMC-20": ("cmc20", "rank20"),
 }
 JUDGED = (("mAP", False), ("mAP", True), ("CMC-1", False))  # metric, re-ranked: what verdicts are given on in Table 1
+SHORT = {
+    attention.TRICKS: "+ bag of tricks",
+    attention.OSM: "+ OSM",
+    attention.CENTERS: "+ CL Centers",
+    attention.ATTENTION: "+ attention loss",
+}
 DIFFERS = 0.1  # by how much a person's visible fraction has to differ between the frames of a clip that is looked at
 WITHOUT, WITH = "without the attention loss", "with it"
 
@@ -52,7 +58,7 @@ def steps(study: Study, protocol: str = "mars") -> dict[tuple[str, str, bool], S
         for metric, rerank in JUDGED:
             ours = of(study, recipe, protocol=protocol, rerank=rerank)
             difference = ours.minus(of(study, base, protocol=protocol, rerank=rerank), METRICS[metric][1])
-            name = f"{row}, {metric}{' re-ranked' * rerank}"
+            name = f"{SHORT[row]}, {metric}{' re-ranked' * rerank}"
             found[row, metric, rerank] = Step(
                 name, difference, round(quoted(row, metric, rerank) - quoted(before, metric, rerank), 1)
             )

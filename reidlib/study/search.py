@@ -8,9 +8,11 @@ The test split takes no part in it: trials are ranked on training persons who we
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from reidlib.data.paths import data_home
@@ -73,10 +75,8 @@ class Search:
 
         path: None is searches/attention.journal in the data folder. What is there is replaced.
         """
-        import optuna
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
-
+        optuna = _optuna()
+        storages = optuna.storages
         path = path or data_home() / "searches" / "attention.journal"
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -84,7 +84,7 @@ class Search:
             optuna.copy_study(
                 from_study_name=NAME,
                 from_storage=self.storage,
-                to_storage=JournalStorage(JournalFileBackend(str(temporary))),
+                to_storage=storages.JournalStorage(storages.journal.JournalFileBackend(str(temporary))),
             )
             os.replace(temporary, path)
         finally:
@@ -98,9 +98,7 @@ def search_of(study: Study) -> Search:
     Tree-structured Parzen estimator, each batch with a seed of its own; the trials of a batch that wait for their
     results count as bad ones (a "constant liar"), so that they keep apart.
     """
-    import optuna  # here: seconds to import
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna = _optuna()
     storage = optuna.storages.InMemoryStorage()
     sampled = optuna.create_study(study_name=NAME, direction="maximize", storage=storage)
     found: list[Trial] = []
@@ -117,6 +115,15 @@ def search_of(study: Study) -> Search:
         for one, trial in zip(asked, new, strict=True):
             sampled.tell(one, trial.value)
     return Search(tuple(found), batches * attention.BATCH, attention.SEED, storage)
+
+
+def _optuna() -> ModuleType:
+    """optuna without its news; imported here alone, because one chapter needs it and a user may do without."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tqdm's, that a notebook has no widgets
+        import optuna
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
 
 
 def _suggested(one: Any) -> dict[str, float]:
