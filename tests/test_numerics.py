@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
 from reidlib import models
-from reidlib.augment import Augmentation
+from reidlib.augment import Augmentation, normalise
+from reidlib.data.sampling import clip_batches
 from reidlib.features import extract
+from reidlib.gradcam import consistency, entropy, grad_cam
 from reidlib.optimisation import TrainingOptions
 from reidlib.study.ranking import Gallery, Ranking, score
 from reidlib.study.runner import VERSIONS
+from reidlib.study.scatter import ratio, silhouette
 from reidlib.training import train
 
 TRAINED = {1: [2.30519, 1.38311, 2.30479, 1.20866, 2.29874, 0.92603, 2.29538, 1.3016]}
 FEATURES = {1: [3.9896, 4.8286, 4.4202, 3.7766]}
+CLIPS = {1: [2.30115, 1.40138, 2.30226, 1.6811, 2.29314, 1.47293, 2.27864, 1.11102]}  # of the stage train
+EXAMINED = {1: [2.97478, 0.58568, 0.2799, 0.31611]}
 EVALUATED = {2: [0.9233959, 0.9523965, 0.8517677, 0.9336772]}
 
 
@@ -46,6 +53,38 @@ def test_training_and_features():
     assert losses[2:] == pytest.approx(pinned[2:], rel=2e-2)  # other processors' last bits grow from step to step
     features = extract(model, images()[0]).float()
     assert features.norm(dim=1)[:4].tolist() == pytest.approx(FEATURES[VERSIONS["features"]], rel=2e-2)
+
+
+def clip_model() -> tuple[torch.nn.Module, list[dict[str, float]]]:
+    """12 steps on the CPU: 4 epochs of 3; a person's four pictures are two tracklets of two frames."""
+    torch.manual_seed(5)
+    model = models.build("video", num_classes=10, backbone="resnet18", width=0.125, temporal="ica")
+    options = TrainingOptions(epochs=4, persons=3, images=2, learning_rate=1e-3, label_smoothing=0.0)
+    pictures, labels = images()
+    draw = partial(clip_batches, labels, torch.arange(40) // 2, 3, 2, 2, spread=False, seed=7)
+    augmentation = Augmentation(flip=0.5, pad=2, erasing=0.5, frames=2, scale="unit")
+    return model, train(
+        model,
+        pictures,
+        labels,
+        augmentation=augmentation,
+        options=options,
+        seed=7,
+        batches=lambda epoch: draw(epoch=epoch),
+    )
+
+
+def test_clips_and_what_is_seen_of_them():
+    model, curve = clip_model()
+    losses = [value for point in curve for value in (point["cross_entropy"], point["triplet"])]
+    pinned = CLIPS[VERSIONS["train"]]
+    assert losses[:2] == pytest.approx(pinned[:2], rel=1e-4) and losses[2:] == pytest.approx(pinned[2:], rel=2e-2)
+    clips = normalise(images()[0], "unit").unflatten(0, (10, 4))
+    with torch.no_grad():
+        towards, frames = model.eval()(clips), model.frames(clips.flatten(0, 1)).unflatten(0, (10, 4))
+    maps = grad_cam(model, clips, towards + 1, model.backbone.layer2)
+    found = [entropy(maps).nanmean(), consistency(maps).nanmean(), ratio(frames).mean(), silhouette(frames).mean()]
+    assert [float(x) for x in found] == pytest.approx(EXAMINED[VERSIONS["examine"]], rel=2e-2)
 
 
 def test_evaluation():

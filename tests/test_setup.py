@@ -108,7 +108,7 @@ def applies(requirement: Requirement, extras: frozenset[str]) -> bool:
 
 
 def test_package_declares_what_it_imports():
-    spelt = {"PIL": "pillow", "yaml": "pyyaml", "IPython": "ipython"}
+    spelt = {"PIL": "pillow", "yaml": "pyyaml", "IPython": "ipython", "sklearn": "scikit-learn"}
     declared = {canonicalize_name(requirement.name) for requirement in direct_requirements()}
     used = set().union(*(imported(path) for path in (ROOT / "reidlib").glob("**/*.py")))
     third_party = {name.partition(".")[0] for name in used} - {"reidlib", *sys.stdlib_module_names}

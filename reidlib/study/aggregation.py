@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from torch import Tensor
 
 from reidlib.study.data import Scene
-from reidlib.study.examining import FILE, examined
+from reidlib.study.examining import FILE, SHOWN, examined
 from reidlib.study.ranking import Ranking
 from reidlib.study.recipe import Recipe
 from reidlib.study.recipes import ica
@@ -111,6 +112,19 @@ class Aggregation:
         known = ~np.isnan(pair).any(axis=(0, 1))
         return pair[0][:, known], pair[1][:, known]
 
+    def maps(self, count: int) -> dict[str, tuple[Tensor, Tensor]]:
+        """Figure 1: the maps of Models 2 and 4 on MARS over the pixels of some clips, with the first seed.
+
+        Raises ValueError for more clips than are kept, or none.
+        """
+        if not 1 <= count <= SHOWN:
+            raise ValueError(f"clips_shown: wants 1 to {SHOWN}, which are kept with a run, got {count}")
+        found = {}
+        for name, row in (("TAP", ica.BASELINE_SDA), ("ICA", ica.BOTH)):
+            tensors = examined(self.study, ica.model(ica.MARS, row), self.study.profile.seeds[0]).tensors(FILE)
+            found[name] = tensors["cam_maps"][:count], tensors["cam_pixels"][:count]
+        return found
+
     def claims(self) -> list[Finding]:
         """The text's claims, and the question of the neck that the report does not ask."""
         weak, strong = (self.gain_of_sda(strength) for strength in ica.STRENGTHS)
@@ -136,7 +150,7 @@ class Aggregation:
         for benchmark, metric in ((ica.MARS, "mAP"), (ica.ILIDS, "Rank-1")):
             found.append(
                 Finding(
-                    "c",
+                    f"c ({ica.TITLES[benchmark]})",
                     "it is the module that integrates a clip's features (and not its batch normalisation)",
                     f"{metric} on {NAMES[benchmark]} of {ica.BOTH}, minus that of {ica.NECK}",
                     "points",

@@ -40,8 +40,9 @@ def examine_key(study: Study, recipe: Recipe, seed: int) -> str:
 def examined(study: Study, recipe: Recipe, seed: int) -> Entry:
     """A run of a recipe of clips looked at on its benchmark's evaluation split, `examined.safetensors`.
 
-    cam_entropy, cam_consistency: (m,) of the maps of every query's first clip; cam_cells: (2,) h and w; cam_maps,
-    cam_pixels: (SHOWN, T, h, w) and (SHOWN, T, 3, H, W) of the first of them. person: (L,). For each of
+    cam_entropy, cam_consistency: (m,) of the maps of every query's first clip. cam_stage: the backbone's, whose maps
+    they are; cam_cells: (2,) its h and w. cam_maps, cam_pixels: (SHOWN, T, h, w) and (SHOWN, T, 3, H, W) of some
+    queries, evenly spread. person: (L,) whose clips are augmented. For each of
     `scatter.MODES`: <mode>_ratio and <mode>_silhouette, (R, L), and <mode>_features, (L, T, D) float16 of one draw.
     """
 
@@ -89,13 +90,14 @@ def looked_at(
         normal = normalise(part.flatten(0, 1), scaled.augmentation.scale).unflatten(0, part.shape[:2])
         maps.append(gradcam.grad_cam(model, normal, towards[start : start + batch], layer).float().cpu())
     found = torch.cat(maps)  # (m, T, h, w)
+    shown = torch.linspace(0, len(found) - 1, SHOWN).long()
     return {
         "cam_entropy": gradcam.entropy(found).nanmean(dim=1),
         "cam_consistency": gradcam.consistency(found),
         "cam_cells": torch.tensor(found.shape[2:]),
         "cam_stage": torch.tensor(int(name[-1])),
-        "cam_maps": found[:SHOWN].half(),
-        "cam_pixels": pixels[:SHOWN].cpu(),
+        "cam_maps": found[shown].half(),
+        "cam_pixels": pixels[shown.to(pixels.device)].cpu(),
     }
 
 

@@ -13,6 +13,7 @@ from reidlib.study.profile import Profile
 from reidlib.study.recipe import Recipe
 
 LONGEST = 920
+TOLD = Path("/proc/self/clear_refs")  # Linux's: 5 forgets a process's peak so far
 
 
 def peak_memory(recipe: Recipe, profile: Profile, frames: int = LONGEST, batch: int = 128) -> dict[str, float]:
@@ -20,10 +21,12 @@ def peak_memory(recipe: Recipe, profile: Profile, frames: int = LONGEST, batch: 
 
     Returns "short" for a tracklet of one batch, "in parts" for one of so many frames, and "at once" for that with all
     of its frames in one batch. batch: frames that the model sees at once.
-    Raises ValueError where the system does not tell (it is Linux's /proc that does).
+    Raises ValueError where the system does not tell (it is Linux's /proc that does), and for less than a frame.
     """
-    if not Path("/proc/self/clear_refs").exists():
-        raise ValueError("a process's peak is told by Linux's /proc, which is not there")
+    if frames < 1:
+        raise ValueError(f"frames: wants a tracklet of 1 frame or more, got {frames}")
+    if not TOLD.exists():
+        raise ValueError(f"peak_memory: wants Linux, where {TOLD} lets a process ask for its peak")
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_measure, (recipe.scaled(profile), frames, batch))
 
@@ -34,7 +37,7 @@ def _measure(scaled: Recipe, frames: int, batch: int) -> dict[str, float]:
     images = torch.randint(0, 256, (frames, 3, scaled.height, scaled.width), dtype=torch.uint8)
 
     def peak(length: int, at_once: int) -> float:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew from what is held now
+        TOLD.write_text("5")  # the peak begins anew from what is held now
         before = _status("VmRSS")
         tracklets = torch.zeros(length, dtype=torch.long)
         scale = scaled.augmentation.scale
@@ -52,13 +55,12 @@ def _status(name: str) -> int:
     return int(line.split()[1])
 
 
-def sentence(recipe: Recipe, profile: Profile) -> str:
+def sentence(recipe: Recipe, profile: Profile, frames: int = LONGEST) -> str:
     """What `peak_memory` found, in a sentence."""
-    try:
-        found = peak_memory(recipe, profile)
-    except ValueError as error:
-        return f"The memory of a long tracklet was not measured here: {error}."
+    if not TOLD.exists():
+        return "The memory of a long tracklet is not measured on this system."
+    found = peak_memory(recipe, profile, frames)
     return (
-        f"Peak memory of a tracklet of {LONGEST} frames, above the model and the images: {found['in parts']:.0f} MiB "
+        f"Peak memory of a tracklet of {frames} frames, above the model and the images: {found['in parts']:.0f} MiB "
         f"where at most 128 frames are in the network at once, {found['at once']:.0f} MiB where all of them are."
     )

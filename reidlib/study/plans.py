@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from itertools import product
 
 import torch
@@ -51,13 +52,16 @@ def _benchmarks(need: Need) -> set[str]:
 def _run_jobs(study: Study, jobs: list[tuple[Need, int]]) -> None:
     form = "{desc}: {percentage:3.0f}% |{bar}| {elapsed} elapsed, {remaining} left"
     workers = min(len(jobs), _at_once(study, [need.recipe for need, _ in jobs])) or 1
+    # Without its tables: a worker reads more than a pipe holds only when it has imported torch, and until then the next
+    # one is not started.
+    bare = replace(study, benchmarks={}, galleries={})
     context = multiprocessing.get_context("spawn")
     done = context.Value("d", 0.0)
     os.environ["TQDM_DISABLE"] = "1"  # for the workers: this process has its own bar
     try:
         with (
             tqdm(total=sum(_cost(study, *job) for job in jobs), bar_format=form) as bar,
-            ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=(study, done)) as pool,
+            ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=(bare, done)) as pool,
         ):
             bar.set_description(f"{study.profile.profile}: {len(jobs)} runs")
             _follow({pool.submit(_compute, need, seed) for need, seed in jobs}, bar, done)

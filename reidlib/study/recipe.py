@@ -34,11 +34,12 @@ class Recipe:
     images. spread: the frames of a training clip come from all of its tracklet, rather than one after the other.
     Whether a clip is augmented as one or frame by frame is `augmentation.frames`, what its pixels are
     `augmentation.scale`.
+    least_images: of a person in a batch, to which a profile scales them with the persons; 0: they are not scaled.
+    least_side: in pixels, of height and width, however small the profile makes them: some backbones want more than 32.
+    The other side stays as it is.
     held_out: share of the training persons that are not trained on, but ranked as the split "val"; no report says so of
     a row of its tables, it is for choosing between settings.
     pretrained: the run of that recipe with the same seed gives the starting weights, of all but the classifier.
-    least_images: of a person in a batch, to which a profile scales them with the persons; 0: they are not scaled.
-    least_width: in pixels, however small the profile makes the images: there are backbones that want more than 32.
     """
 
     report: str
@@ -63,7 +64,7 @@ class Recipe:
     clip_frames: int = field(default=0, metadata=LATER)
     spread: bool = field(default=False, metadata=LATER)
     least_images: int = field(default=0, metadata=LATER)
-    least_width: int = field(default=0, metadata=LATER)
+    least_side: int = field(default=0, metadata=LATER)
     held_out: float = field(default=0.0, metadata=LATER)
     pretrained: Recipe | None = field(default=None, metadata=LATER)
 
@@ -122,8 +123,9 @@ class Recipe:
         if self.least_images:
             images = min(images, max(self.least_images, round(images * profile.batch_scale)))
         shard = t.triplet_shard if (persons * images) % (t.triplet_shard or 1) == 0 else 0
-        smaller = min(1.0, max(profile.image_scale, self.least_width / self.width))
-        height, width = _multiple_of_16(self.height * smaller), _multiple_of_16(self.width * smaller)
+        height, width = (
+            _multiple_of_16(max(x * profile.image_scale, self.least_side)) for x in (self.height, self.width)
+        )
         if "image_size" in options:
             options["image_size"] = (height, width)
         return replace(
@@ -131,8 +133,8 @@ class Recipe:
             model_options=options,
             height=height,
             width=width,
-            augmentation=_scaled(self.augmentation, smaller),
-            harder=self.harder and _scaled(self.harder, smaller),
+            augmentation=_scaled(self.augmentation, profile),
+            harder=self.harder and _scaled(self.harder, profile),
             first_model=self.first_model and self.first_model.scaled(profile),
             pretrained=self.pretrained and self.pretrained.scaled(profile),
             training=replace(
@@ -187,8 +189,8 @@ def _unset(part: Any, field: Field) -> bool:
     return bool(field.metadata.get("later")) and getattr(part, field.name) == field.default
 
 
-def _scaled(augmentation: Augmentation, smaller: float) -> Augmentation:
-    return replace(augmentation, pad=round(augmentation.pad * smaller))
+def _scaled(augmentation: Augmentation, profile: Profile) -> Augmentation:
+    return replace(augmentation, pad=round(augmentation.pad * profile.image_scale))
 
 
 def _multiple_of_16(pixels: float) -> int:

@@ -23,10 +23,11 @@ BENCHMARKS = (ILIDS, MARS)  # in the order of the tables
 BASELINE, BASELINE_SDA, ICA, BOTH = "Baseline", "Baseline + SDA", "ICA", "ICA + SDA"
 MODELS = (BASELINE, BASELINE_SDA, ICA, BOTH)  # 1 to 4
 NECK = "TAP + BN + SDA"
+TITLES = {MARS: "MARS", ILIDS: "iLIDS-VID"}  # what it is trained on
 FRAMES = 4  # section 3.2
 
-# Table 2 by the report's names: the backbone, and the least width of the images that it takes (63 and 75 pixels, in
-# steps of 16): a profile makes them no smaller for these rows.
+# Table 2 by the report's names: the backbone, and the least height and width of the images that it takes (63 and 75
+# pixels, in steps of 16): a profile makes neither smaller for these rows.
 BACKBONES = {"Alexnet": ("alexnet", 64), "InceptionV3": ("inception_v3", 80), "ResNet50": ("resnet50", 0)}
 
 # Section 2.1: random cropping, flipping and erasing. No probability is given but that a clip is transformed or not:
@@ -53,10 +54,10 @@ ACROSS = Scene(
 
 def model(benchmark: str, name: str, backbone: str = "ResNet50") -> Recipe:
     """A row of Tables 1 and 2: one of MODELS, or NECK, which is ours: the baseline with nothing of ICA but its BN."""
-    network, least_width = BACKBONES[backbone]
+    network, least_side = BACKBONES[backbone]
     return Recipe(
         report="ica",
-        row=name if backbone == "ResNet50" else f"{name}, {backbone}",
+        row=f"{name}, {backbone} on {TITLES[benchmark]}" if least_side else f"{name} on {TITLES[benchmark]}",
         model="video",
         model_options={
             "backbone": network,
@@ -84,7 +85,7 @@ def model(benchmark: str, name: str, backbone: str = "ResNet50") -> Recipe:
         spread=False,  # "consecutive"
         least_persons=4,  # a profile shrinks the clips of a person before there are too few other persons
         least_images=4,
-        least_width=least_width,
+        least_side=least_side,
     )
 
 
@@ -104,7 +105,7 @@ def variants() -> dict[str, Recipe]:
     """Other readings of ICA on MARS, each one change to Model 4."""
     base = model(MARS, BOTH)
     return {
-        name: replace(base, row=f"{BOTH}, {name}", model_options=base.model_options | change)
+        name: replace(base, row=f"{base.row}, {name}", model_options=base.model_options | change)
         for name, change in VARIANTS.items()
     }
 
@@ -112,14 +113,14 @@ def variants() -> dict[str, Recipe]:
 def as_written() -> Recipe:
     """Model 4 on MARS with the schedule as it is worded: "down-scaled by a factor of 1/200 every 200 epochs"."""
     base = model(MARS, BOTH)
-    return replace(base, row=f"{BOTH}, rate / 200", training=replace(base.training, gamma=1 / 200))
+    return replace(base, row=f"{base.row}, rate / 200", training=replace(base.training, gamma=1 / 200))
 
 
 def gated() -> Recipe:
     """Model 4 on MARS with half of the clips left as they are: "either [...] remaining unchanged" as one draw."""
     base = model(MARS, BOTH)
     augmentation = replace(base.augmentation, unchanged=0.5)
-    return replace(base, row=f"{BOTH}, half of the clips unchanged", augmentation=augmentation)
+    return replace(base, row=f"{base.row}, half of the clips unchanged", augmentation=augmentation)
 
 
 def strengths() -> dict[tuple[str, str], Recipe]:
@@ -128,7 +129,7 @@ def strengths() -> dict[tuple[str, str], Recipe]:
     for strength, change in STRENGTHS.items():
         for name in (BASELINE, BASELINE_SDA):
             base = model(MARS, name)
-            row = f"{name}, {strength}" if change else name
+            row = f"{base.row}, {strength} the augmentation" if change else base.row
             found[strength, name] = replace(base, row=row, augmentation=replace(base.augmentation, **change))
     return found
 
