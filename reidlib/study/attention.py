@@ -35,7 +35,6 @@ SHORT = {
     attention.ATTENTION: "+ attention loss",
 }
 DIFFERS = 0.1  # by how much a person's visible fraction has to differ between the frames of a clip that is looked at
-WITHOUT, WITH = "without the attention loss", "with it"
 
 
 def of(study: Study, recipe: Recipe, *, protocol: str = "mars", rerank: bool = False) -> Result:
@@ -74,9 +73,8 @@ def pretraining(study: Study) -> Step:
     return Step(name, pretrained.minus(scratch, "rank1"), round(theirs[0] - theirs[1], 1))
 
 
-def looked_at(study: Study, row: str) -> dict[str, np.ndarray]:
-    """What `attending` measured of a row's runs, by name, the seeds first: (S, m, T) and the like."""
-    recipe = attention.table1()[row]
+def looked_at(study: Study, recipe: Recipe) -> dict[str, np.ndarray]:
+    """What `attending` measured of a recipe's runs, by name, the seeds first: (S, m, T) and the like."""
     found = [attended(study, recipe, seed).tensors(FILE) for seed in study.profile.seeds]
     same = [name for name in found[0] if name not in ("shown", "shown_pixels", "shown_erased")]
     return {name: np.stack([tensors[name].float().numpy() for tensors in found]).astype(float) for name in same}
@@ -130,22 +128,23 @@ def uniform(looked: dict[str, np.ndarray]) -> tuple[float, float]:
 
 def findings(study: Study) -> list[Finding]:
     """The text's claims, each against what was measured; those about what is visible want a world."""
-    without, with_it = (looked_at(study, row) for row in attention.LOOKED_AT)
-    gone = {WITHOUT: withdrawn(without), WITH: withdrawn(with_it)}
+    recipes = attention.looked_at()
+    without, with_it = (looked_at(study, recipes[name]) for name in (attention.WITHOUT, attention.WITH))
+    gone = withdrawn(with_it), withdrawn(without)
     claims = [
         ("a", "with the attention loss, attention leaves a frame from which a patch is erased",
-         "a frame's weight in its clip before, minus after", "points", _difference(gone[WITH])),
+         "a frame's weight in its clip before, minus after", "points", _difference(gone[0])),
         ("b", "it is the attention loss that does this",
-         "(a) with the attention loss, minus without", "points", _difference(gone[WITH], gone[WITHOUT])),
+         "(a) with the attention loss, minus without", "points", _difference(*gone)),
     ]  # fmt: skip
     if "visible" in with_it:
-        better = {WITHOUT: seen_better(without), WITH: seen_better(with_it)}
+        better = seen_better(with_it), seen_better(without)
         claims += [
             ("c", "attention is for the frames that show more of the person",
              f"visible fraction, weighted minus plain mean of the frames, of clips in which it differs by {DIFFERS:g}",
-             "points", _difference(better[WITH])),
+             "points", _difference(better[0])),
             ("d", "erasing stands in for occlusion: more so with the attention loss",
-             "(c) with the attention loss, minus without", "points", _difference(better[WITH], better[WITHOUT])),
+             "(c) with the attention loss, minus without", "points", _difference(*better)),
         ]  # fmt: skip
     table = attention.table1()
     best, tricks = of(study, table[attention.ATTENTION]), of(study, table[attention.TRICKS])

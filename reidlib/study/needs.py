@@ -145,7 +145,7 @@ def _attention(study: Study) -> list[Need]:
     needs += [Need(recipe, (two_cameras,)) for recipe in attention.table2().values()]
     opened = [*attention.readings().values(), *attention.untuned().values(), attention.without_neck()]
     needs += [Need(recipe, ((own, test),)) for recipe in opened]
-    needs += [Need(attention.table1()[row], (), attend=True) for row in attention.LOOKED_AT]
+    needs += [Need(recipe, (), attend=True) for recipe in attention.looked_at().values()]
     search = search_of(study)
     needs += [Need(trial.recipe, ((own, VAL),), seeds=(search.seed,)) for trial in search.trials]
     return needs + ([Need(search.winner, _all(rankings, [test]))] if search.finished else [])

@@ -133,7 +133,7 @@ def looked(withdrawn: float, better: float, clips: int = 30) -> dict[str, np.nda
 
 def test_claims_are_positive_if_they_hold(monkeypatch):
     made = {attention.CENTERS: looked(0.01, 0.02), attention.ATTENTION: looked(0.05, 0.1)}
-    monkeypatch.setattr(measured, "looked_at", lambda study, row: made[row])
+    monkeypatch.setattr(measured, "looked_at", lambda study, recipe: made[recipe.row])
 
     def of(study, recipe, **_):
         level = 0.5 + 0.1 * bool(recipe.model_options["neck"]) + 0.02 * (recipe.training.osm_share == 1.0)

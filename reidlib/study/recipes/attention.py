@@ -26,7 +26,7 @@ BASELINE, TRICKS, OSM = "Baseline", "Baseline + Bag-of-Tricks (B-BOT)", "B-BOT +
 CENTERS, ATTENTION = "B-BOT + OSM + CL Centers", "B-BOT + Attention and CL loss"
 ROWS = (BASELINE, TRICKS, OSM, CENTERS, ATTENTION)  # of Table 1
 SCRATCH, PRETRAINED = "B-BOT + Attn-CL loss", "B-BOT + Attn-CL loss (pre-trained on MARS dataset)"  # of Table 2
-LOOKED_AT = (CENTERS, ATTENTION)  # the same but for the attention loss
+WITHOUT, WITH, CODES = "without the attention loss", "with it", "with it as in the code"
 FRAMES = 4  # "four frames of the video"
 
 # Which tracklets a query is ranked among: the report does not say, its code has the second. See `reidlib.data.mars`.
@@ -193,6 +193,12 @@ def readings() -> dict[str, Recipe]:
         "rate decays at 40 and 70": replace(base, training=replace(base.training, milestones=(40, 70))),
     }
     return {name: replace(recipe, row=f"{ATTENTION}, {name}") for name, recipe in found.items()}
+
+
+def looked_at() -> dict[str, Recipe]:
+    """Whose attention is measured: the same recipe but for the attention loss."""
+    rows = table1()
+    return {WITHOUT: rows[CENTERS], WITH: rows[ATTENTION], CODES: readings()["attention loss as in the code"]}
 
 
 def untuned() -> dict[str, Recipe]:
