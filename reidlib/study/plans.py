@@ -39,7 +39,8 @@ def run(study: Study, chapters: list[str]) -> None:
             study.data_of(benchmark).dataset  # noqa: B018  rendered now, so that keys are those of the data on this disk
         _run_jobs(study, _jobs(study, chapters))
     fusions = list(product(study.profile.seeds, _needs(study, chapters, FusionNeed)))
-    for seed, need in tqdm(fusions, desc="fusions", leave=False):  # seed by seed: its members' distances are kept
+    bar = tqdm(fusions, desc="fusions", leave=False, disable=not fusions)
+    for seed, need in bar:  # seed by seed: its members' distances are kept
         study.fuse(need.recipes, seed, need.fusion, need.scene)
 
 

@@ -24,6 +24,9 @@ def made_up(known: int):
     return trial
 
 
+PINNED = [[0.5939, 0.001859], [0.7786, 0.7011], [0.4341, 0.2484]]  # sigma and margin of trials 0, 8 and 23
+
+
 @pytest.fixture
 def searched(monkeypatch, clip_study):
     monkeypatch.setattr(attention, "batches", lambda profile: 3)
@@ -57,6 +60,13 @@ def test_values_lie_in_the_space_and_the_best_wins(searched):
     assert whole.best.value == scores.max() and scores[8:].mean() > scores[:8].mean(), "it learns from what it is told"
     assert whole.winner.training == attention.with_losses(whole.best.values).training
     assert whole.winner.held_out == 0 and all(trial.recipe.held_out for trial in whole.trials)
+
+
+def test_suggestions_are_pinned(searched):
+    """Other numbers, say from another optuna, are other trials: the published ones would not be found."""
+    trials = searched(24).trials
+    found = [[trials[number].values[name] for name in ("osm_sigma", "triplet_margin")] for number in (0, 8, 23)]
+    assert found == PINNED
 
 
 def test_the_journal_is_optunas_own(searched, tmp_path):
