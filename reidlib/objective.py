@@ -89,11 +89,10 @@ def osm_of(
     features: Tensor, labels: Tensor, heads: ClipHeads, options: TrainingOptions, centers: Tensor | None
 ) -> Tensor:
     """The OSM loss that the options ask for, with the classifier's weights or the centers (K, D) for classes."""
-    classes = centers if options.osm_moves_centers or centers is None else centers.detach()
     return osm_loss(
         features,
         labels,
-        classes if options.osm == "centers" else heads.class_vectors,
+        centers if options.osm == "centers" else heads.class_vectors,
         sigma=options.osm_sigma,
         alpha=options.osm_alpha,
         weight=options.osm_negatives,

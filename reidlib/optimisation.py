@@ -38,9 +38,9 @@ class TrainingOptions:
     circle_margin, circle_gamma: m and the scale of either form.
     osm: "none", or where the classes of the OSM loss come from: "classifier", its weights, or "centers", those of the
         center loss (CL Centers). osm_share: beta in [0, 1]; the metric loss is (1 - beta) triplet + beta OSM.
-    osm_sigma, osm_alpha, osm_negatives, osm_temperature: sigma, alpha, l and the temperature of `losses.osm_loss`.
-    osm_moves_centers: its gradient reaches the centres, as in report `attention`'s code, where their own optimiser
-        then multiplies it by 1 / center_weight.
+    osm_sigma, osm_alpha, osm_negatives, osm_temperature: sigma, alpha, l and the temperature of `losses.osm_loss`. Its
+        gradient reaches the centres too, as in report `attention`'s code, and their own optimiser then multiplies it by
+        1 / center_weight.
     attention_weight: of the attention loss, which wants a model with temporal attention; 0 is none.
     attention_scores: what it penalises, a frame's "weight" after the softmax or its "score" before it.
     attention_reduction: "mean" or "sum" over the frames of a clip.
@@ -75,7 +75,6 @@ class TrainingOptions:
     osm_alpha: float = field(default=1.2, metadata=LATER)
     osm_negatives: float = field(default=0.5, metadata=LATER)
     osm_temperature: float = field(default=1.0, metadata=LATER)
-    osm_moves_centers: bool = field(default=True, metadata=LATER)
     attention_weight: float = field(default=0.0, metadata=LATER)
     attention_scores: str = field(default="weight", metadata=LATER)
     attention_reduction: str = field(default="mean", metadata=LATER)

@@ -108,6 +108,7 @@ class Study:
         """The run of a recipe (as the report has it) at the profile's scale, with one seed; its weights at hand."""
 
         def compute(folder: Path, work: Path) -> dict[str, Any]:
+            parent = self.train(recipe.pretrained, seed) if recipe.pretrained else None
             torch.set_num_threads(self.threads)  # numba's OpenMP layer changes it for the whole process
             watch = Stopwatch(self.device)
             scaled = recipe.scaled(self.profile)
@@ -122,9 +123,8 @@ class Study:
                 chosen = torch.from_numpy(index)
                 harder = Harder(torch.from_numpy(hard), scaled.harder or scaled.augmentation)
             model = self._model(scaled, classes, drawn_with)
-            if recipe.pretrained:
-                before = self.train(recipe.pretrained, seed).tensors("weights.safetensors")
-                load_all_but_classifier(model, before)
+            if parent:
+                load_all_but_classifier(model, parent.tensors("weights.safetensors"))
             checkpoint = work / "checkpoint.safetensors"
             resumed = checkpoint.exists()
             losses = torch.full((scaled.training.epochs, len(chosen)), torch.nan) if recipe.audit else None

@@ -190,6 +190,10 @@ def readings() -> dict[str, Recipe]:
         # Scores before the softmax, summed over the frames; a frame may be erased twice, its label is the second time.
         "attention loss as in the code": code,
         "sigmoid generator": replace(base, model_options=base.model_options | {"generator": "sigmoid"}),
+        # Wang et al.'s sigma of the class-aware attention, taken for the temperature that the code does without.
+        "class-aware attention at temperature 0.18": replace(
+            base, training=replace(base.training, osm_temperature=0.18)
+        ),
         "rate decays at 40 and 70": replace(base, training=replace(base.training, milestones=(40, 70))),
     }
     return {name: replace(recipe, row=f"{ATTENTION}, {name}") for name, recipe in found.items()}
@@ -254,5 +258,5 @@ def winner(values: Mapping[str, float]) -> Recipe:
 
 
 def batches(profile: Profile) -> int:
-    """Batches of trials: BATCHES, one only where a profile hardly trains."""
-    return BATCHES if profile.epoch_scale >= 0.05 else 1
+    """Batches of trials: BATCHES, one only where a profile trains for a first look."""
+    return BATCHES if profile.epoch_scale >= 0.1 else 1
