@@ -73,3 +73,18 @@ def load_checkpoint(
         value.copy_(saved)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return metadata["curve"]
+
+
+def load_all_but_classifier(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Starts a model from the weights of another one of its kind that told other persons apart.
+
+    Raises ValueError when anything but the classifier, `classify` in every model here, does not fit.
+    """
+    own = {name for name in model.state_dict() if "classify" not in name.split(".")}
+    given = {name: value for name, value in weights.items() if "classify" not in name.split(".")}
+    if own != set(given):
+        raise ValueError(f"weights: another model's, which differs in {', '.join(sorted(own ^ set(given))[:3])}")
+    try:
+        model.load_state_dict(given, strict=False)
+    except RuntimeError as error:
+        raise ValueError(f"weights: of other shapes than the model's ({error})") from error

@@ -23,7 +23,7 @@ class TrainingOptions:
         has to lie in one process).
     triplet_margin: of the hinge on distances; 0 is the soft margin.
     triplet_distance, triplet_normalise: "euclidean" or "squared" distances, of the features scaled to unit length first
-        or as they are.
+        or as they are; "cosine" ones are of unit length in any case.
     center_weight: of the center loss on the metric features, Bag of Tricks' 5e-4; 0 is none.
     optimizer: "adam" (betas 0.9, 0.999) or "sgd" (momentum 0.9). weight_decay is added to the gradient (L2).
     milestones, gamma: the learning rate is multiplied by gamma at each milestone (epochs).
@@ -36,6 +36,14 @@ class TrainingOptions:
         whose logits are cosines; "none".
     pairs: "none", or "circle": the pair form of the circle loss is added to the triplet loss.
     circle_margin, circle_gamma: m and the scale of either form.
+    osm: "none", or where the classes of the OSM loss come from: "classifier", its weights, or "centers", those of the
+        center loss (CL Centers). osm_share: beta in [0, 1]; the metric loss is (1 - beta) triplet + beta OSM.
+    osm_sigma, osm_alpha, osm_negatives, osm_temperature: sigma, alpha, l and the temperature of `losses.osm_loss`. Its
+        gradient reaches the centres too, as in report `attention`'s code, and their own optimiser then multiplies it by
+        1 / center_weight.
+    attention_weight: of the attention loss, which wants a model with temporal attention; 0 is none.
+    attention_scores: what it penalises, a frame's "weight" after the softmax or its "score" before it.
+    attention_reduction: "mean" or "sum" over the frames of a clip.
     """
 
     epochs: int
@@ -61,6 +69,15 @@ class TrainingOptions:
     triplet_distance: str = field(default="euclidean", metadata=LATER)
     triplet_normalise: bool = field(default=False, metadata=LATER)
     center_weight: float = field(default=0.0, metadata=LATER)
+    osm: str = field(default="none", metadata=LATER)
+    osm_share: float = field(default=0.5, metadata=LATER)
+    osm_sigma: float = field(default=0.8, metadata=LATER)
+    osm_alpha: float = field(default=1.2, metadata=LATER)
+    osm_negatives: float = field(default=0.5, metadata=LATER)
+    osm_temperature: float = field(default=1.0, metadata=LATER)
+    attention_weight: float = field(default=0.0, metadata=LATER)
+    attention_scores: str = field(default="weight", metadata=LATER)
+    attention_reduction: str = field(default="mean", metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -75,12 +92,22 @@ class TrainingOptions:
             ("precision", ("fp32", "bf16")),
             ("classification", ("softmax", "circle", "none")),
             ("pairs", ("none", "circle")),
-            ("triplet_distance", ("euclidean", "squared")),
+            ("triplet_distance", ("euclidean", "squared", "cosine")),
+            ("osm", ("none", "classifier", "centers")),
+            ("attention_scores", ("weight", "score")),
+            ("attention_reduction", ("mean", "sum")),
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: wants one of {', '.join(choices)}, got {getattr(self, name)!r}")
-        if not 0 <= self.center_weight < math.inf:
-            raise ValueError(f"center_weight: wants a finite number of at least 0, got {self.center_weight}")
+        for name in ("center_weight", "attention_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: wants a finite number of at least 0, got {getattr(self, name)}")
+        if not 0 <= self.osm_share <= 1:
+            raise ValueError(f"osm_share: wants beta in [0, 1], got {self.osm_share}")
+        if self.osm == "centers" and not self.center_weight:
+            raise ValueError("osm: 'centers' wants a center loss to move them; set center_weight above 0")
+        if self.osm != "none" and self.triplet_shard:
+            raise ValueError("triplet_shard: the OSM loss takes the whole batch, in one process; set it to 0")
         if self.triplet_shard and (self.persons * self.images) % self.triplet_shard:
             raise ValueError(
                 f"triplet_shard: {self.triplet_shard} does not divide the batch of {self.persons} x {self.images}"

@@ -46,6 +46,7 @@ def train(
     batches: Callable[[int], Tensor] | None = None,
     harder: Harder | None = None,
     image_losses: Tensor | None = None,
+    centers: Tensor | None = None,
     names: Sequence[str] | None = None,
     checkpoint: Path | None = None,
     at_epoch: Callable[[int], dict[str, Any]] | None = None,
@@ -59,6 +60,7 @@ def train(
     (iterations, B, T), as many in every epoch; None: `epoch_batches` of the options' persons and images.
     harder: the images that get another augmentation. image_losses: (epochs, N) float32, filled with the mean of the
     classification losses with which an image was drawn in an epoch, NaN where it was not.
+    centers: (classes, feature_dim) of a center loss, as `make_centers` makes them, moved in place; None: its own.
     names: (N,) what to call an image in an error.
     checkpoint: a safetensors file, written at the end of each epoch and resumed from when present.
     at_epoch: called at the end of each epoch with its number, from 1, to look at the model and leave it as it is; what
@@ -81,9 +83,9 @@ def train(
     optimizer = make_optimizer(model, options)
     curve: list[dict[str, Any]] = []
     kept = {} if image_losses is None else {"image_losses": image_losses}
-    centers = None
     if options.center_weight:
-        centers = make_centers(int(labels.max()) + 1, model.feature_dim, seed, device)
+        if centers is None:
+            centers = make_centers(int(labels.max()) + 1, model.feature_dim, seed, device)
         kept["centers"] = centers.detach()  # the same memory
     if checkpoint is not None and parallel.first_says(checkpoint.exists(), device):
         curve = load_checkpoint(checkpoint, model, optimizer, kept)
@@ -112,13 +114,14 @@ def train(
                     set_frozen(model, frozen)
                     network = parallel.wrap(model)
                 batch = batch.to(device)
-                pixels = _augmented(images, batch.flatten(), augmentation, harder, generator)
+                pixels, erased = _augmented(images, batch.flatten(), augmentation, harder, generator)
                 if batch.ndim == 2:
-                    pixels, batch = pixels.unflatten(0, batch.shape), batch[:, 0]
-                pixels, own_labels = pixels[own], labels[batch[own]]
+                    pixels, erased = (x.unflatten(0, batch.shape) for x in (pixels, erased))
+                    batch = batch[:, 0]
+                pixels, erased, own_labels = pixels[own], erased[own], labels[batch[own]]
                 if device.type == "cuda" and pixels.ndim == 4:
                     pixels = pixels.contiguous(memory_format=torch.channels_last)
-                classification, metric, logits = batch_loss(network, pixels, own_labels, options, centers)
+                classification, metric, logits = batch_loss(network, pixels, own_labels, options, centers, erased)
                 losses = torch.stack((classification, metric))
                 if not parallel.all_say(torch.isfinite(losses).all()):
                     raise ValueError(_not_finite(epoch, iteration, batch, names, checkpoint))
@@ -155,12 +158,14 @@ def train(
 
 def _augmented(
     images: Tensor, batch: Tensor, augmentation: Augmentation, harder: Harder | None, generator: Generator
-) -> Tensor:
-    pixels = augmentation.apply(images[batch], generator)
+) -> tuple[Tensor, Tensor]:
+    """Pixels (N, 3, H, W) of a batch of N images, and which of them have an erased patch, (N,) bool."""
+    pixels, erased = augmentation.apply_and_tell(images[batch], generator)
     if harder is None:
-        return pixels
+        return pixels, erased
     chosen = harder.images.to(batch.device)[batch]
-    return torch.where(chosen[:, None, None, None], harder.augmentation.apply(images[batch], generator), pixels)
+    others, too = harder.augmentation.apply_and_tell(images[batch], generator)
+    return torch.where(chosen[:, None, None, None], others, pixels), torch.where(chosen, too, erased)
 
 
 def _seed_of(seed: int, epoch: int) -> int:

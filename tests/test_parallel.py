@@ -62,10 +62,10 @@ class Recording:
     def __init__(self, at=None, then=None):
         self.pixels, self.at, self.then = [], at, then
 
-    def apply(self, images, generator):
-        pixels = Augmentation(flip=0.5, pad=2, erasing=0.5).apply(images, generator).double()
-        self.pixels.append(pixels)
-        return self.then(pixels) if len(self.pixels) == self.at else pixels
+    def apply_and_tell(self, images, generator):
+        pixels, erased = Augmentation(flip=0.5, pad=2, erasing=0.5).apply_and_tell(images, generator)
+        self.pixels.append(pixels.double())
+        return self.then(self.pixels[-1]) if len(self.pixels) == self.at else self.pixels[-1], erased
 
 
 def stop(pixels):

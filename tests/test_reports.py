@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT.parent / "shared" / "reports"
 FILES = {  # the report's text, and where a table stands from its caption
     "along": ("001_0ee016c7d3f7560f.txt", "below"),
+    "attention": ("004_d291ad40bd1c9deb.txt", "above"),
     "ica": ("003_0bf76b146b002768.txt", "above"),
     "stronger": ("002_939303adb66169d3.txt", "above"),
     "vtrm": ("000_ab0b204ee8d8de1b.txt", "above"),
@@ -36,7 +37,19 @@ def text_of(report: str) -> str:
     path = REPORTS / FILES[report][0]
     if not path.exists():
         pytest.skip("the reports' texts are not here")
-    return path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
+    return from_html(text) if "<table" in text else text
+
+
+def from_html(text: str) -> str:
+    """Tables in tags as lines of tabs, like the others; rows without citations, stars and who proposed them."""
+    text = re.sub(r"</?(b|table|thead|tbody)\b[^>]*>", "", text).replace("(Proposed) ", "").replace("100<", "100.0<")
+    text = re.sub(r",? \(?[^()<]*\(2018\)\)", "", text)
+    rows = re.findall(r"<tr>(.*?)</tr>", text, flags=re.DOTALL)
+    for row in rows:
+        cells = re.findall(r"<t[dh]>(.*?)\*?</t[dh]>", row)
+        text = text.replace(f"<tr>{row}</tr>", "\t".join(cells))
+    return re.sub(r"(Table \d+): ", r"\1. ", re.sub(r"(\t.*)\n+(?=.*\t)", r"\1\n", text))
 
 
 def one_line(text: str) -> str:

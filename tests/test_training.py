@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from reidlib import models
+from reidlib import models, training
 from reidlib.augment import Augmentation
+from reidlib.objective import batch_loss
 from reidlib.optimisation import TrainingOptions, learning_rate
 from reidlib.study.recipes import vtrm
 from reidlib.training import Harder, train
@@ -94,11 +95,11 @@ def test_interrupted_run_ends_bit_identical(tmp_path, changes):
     net, calls = model(options), []
 
     class Failing(Augmentation):
-        def apply(self, images, generator):
+        def apply_and_tell(self, images, generator):
             calls.append(1)
             if len(calls) == 10:  # 4 iterations an epoch
                 raise Stop
-            return super().apply(images, generator)
+            return super().apply_and_tell(images, generator)
 
     checkpoint = tmp_path / "checkpoint.safetensors"
     with pytest.raises(Stop):
@@ -191,6 +192,30 @@ def test_harder_images_alone_get_the_other_augmentation(monkeypatch):
     train(net, images, labels, augmentation=plain, options=options, seed=3, harder=Harder(hard, black))
     share = (torch.cat(seen) == 0).float().mean(dim=(1, 2, 3))
     assert share.sort().values.tolist() == pytest.approx([0.0] * 24 + [0.88] * 8, abs=0.05)
+
+
+def test_the_loss_hears_which_frames_were_erased(monkeypatch):
+    """In the order of clips and frames: those with a patch of the mean, on pictures that have none."""
+    heard = []
+
+    def listening(network, pixels, labels, options, centers, erased):
+        heard.append((pixels, erased))
+        return batch_loss(network, pixels, labels, options, centers, erased)
+
+    monkeypatch.setattr(training, "batch_loss", listening)
+    pictures = torch.randint(200, 256, (24, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    options = TrainingOptions(epochs=1, persons=3, images=2, learning_rate=1e-3, attention_weight=1.0)
+    clips = torch.arange(24).view(1, 6, 4).repeat(5, 1, 1)
+    net = models.build("video", num_classes=3, backbone="resnet18", width=0.125, temporal="attention", neck=True,
+                       image_size=(32, 32))  # fmt: skip
+    augmentation = Augmentation(flip=0.5, pad=0, erasing=0.5)
+    labels = torch.arange(3).repeat_interleave(8)
+    train(net, pictures, labels, augmentation=augmentation, options=options, seed=1, batches=lambda epoch: clips)
+    assert len(heard) == 5
+    for pixels, erased in heard:
+        patched = (pixels == 0).all(dim=2).flatten(2).any(dim=2)
+        assert pixels.shape[:2] == erased.shape == (6, 4)
+        assert torch.equal(erased, patched) and 0 < erased.sum() < 24
 
 
 def test_frozen_epochs_change_the_heads_alone():

@@ -50,6 +50,7 @@ class Augmentation:
     unchanged: probability that a clip (or image, as for every draw) is left as it is, neither flipped nor cropped nor
         erased; for these three steps alone.
     scale: of the pixels that the model sees, as `normalise` has it.
+    erasing_again: probability of a second erasing of the same kind. `apply_and_tell` then tells of that one alone.
     Raises ValueError for a value out of its range.
     Sources: report 000, Section 2.2; its numbers are FastReID's defaults. Zhong et al., Random Erasing (AAAI 2020).
     Report 001, Section 2.1, gives no values: affine is FastReID's (its 0.1 of shear is in degrees), grey Gong's, A
@@ -59,6 +60,7 @@ class Augmentation:
     defaults; its probability of AutoAugment is 0.1.
     Report 003, Section 2.1: clips "either are augmented synchronously or remain unchanged", with no probability;
     Section 3.2: pixels in [-1, 1].
+    Report 004, Methodology: frames with an erased patch are labelled; its code erases twice and labels the second time.
     """
 
     flip: float = 0.5
@@ -82,9 +84,10 @@ class Augmentation:
     auto: float = field(default=0.0, metadata=LATER)
     unchanged: float = field(default=0.0, metadata=LATER)
     scale: str = field(default="imagenet", metadata=LATER)
+    erasing_again: float = field(default=0.0, metadata=LATER)
 
     def __post_init__(self):
-        for name in ("flip", "erasing", "affine", "grey", "jitter", "auto", "unchanged"):
+        for name in ("flip", "erasing", "affine", "grey", "jitter", "auto", "unchanged", "erasing_again"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: want a probability in [0, 1], got {getattr(self, name)!r}")
         if self.unchanged and (self.affine or self.grey or self.jitter or self.auto):
@@ -117,6 +120,13 @@ class Augmentation:
         generator: where all randomness comes from; how much is drawn depends on B / frames and the options only.
         Raises ValueError for other images, and when B is no multiple of `frames`.
         """
+        return self.apply_and_tell(images, generator)[0]
+
+    def apply_and_tell(self, images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """What `apply` gives, and (B,) bool on the images' device: which of them have an erased patch.
+
+        With erasing_again: which of them the second erasing has touched.
+        """
         check_pixels(images)
         if len(images) % self.frames:
             raise ValueError(f"images: want a multiple of frames = {self.frames}, got {len(images)}")
@@ -124,9 +134,7 @@ class Augmentation:
 
         flipped = uniform(clips, 1, generator)[:, 0] < self.flip
         corners = (uniform(clips, 2, generator) * (2 * self.pad + 1)).long()
-        boxes = draw_boxes(clips, height, width, area=self.erasing_area, aspect=self.erasing_aspect,
-                           generator=generator)
-        boxes[uniform(clips, 1, generator)[:, 0] >= self.erasing] = 0
+        boxes = self._erased_boxes(clips, height, width, self.erasing, generator)
         if self.unchanged:
             still = uniform(clips, 1, generator)[:, 0] < self.unchanged
             flipped, corners[still], boxes[still] = flipped & ~still, self.pad, 0
@@ -134,6 +142,7 @@ class Augmentation:
         grey = self._grey_boxes(clips, height, width, generator) if self.grey else None
         jittered = self._jitters(clips, generator) if self.jitter else None
         policies = self._policies(clips, generator) if self.auto else None
+        again = self._erased_boxes(clips, height, width, self.erasing_again, generator) if self.erasing_again else None
 
         def every(draw: Tensor) -> Tensor:
             return draw.repeat_interleave(self.frames, dim=0)
@@ -150,7 +159,19 @@ class Augmentation:
             images = jitter_colours(images, *map(every, jittered))
         if grey is not None:
             images = grey_boxes(images, each(grey))
-        return erase(normalise(images, self.scale), each(boxes))
+        images, told = erase(normalise(images, self.scale), each(boxes)), boxes
+        if again is not None:
+            if self.unchanged:
+                again[still] = 0
+            images, told = erase(images, each(again)), again
+        return images, each(told[:, 2] > 0)
+
+    def _erased_boxes(self, clips: int, height: int, width: int, probability: float, generator: Generator) -> Tensor:
+        """(clips, 4) boxes, all 0 where nothing is erased."""
+        boxes = draw_boxes(clips, height, width, area=self.erasing_area, aspect=self.erasing_aspect,
+                           generator=generator)
+        boxes[uniform(clips, 1, generator)[:, 0] >= probability] = 0
+        return boxes
 
     def _turns(self, clips: int, generator: Generator) -> Tensor:
         """(clips, 3) degrees, scale and degrees of shear; (0, 1, 0) leaves an image alone."""

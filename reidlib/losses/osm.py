@@ -57,8 +57,7 @@ def osm_loss(features: Tensor, labels: Tensor, class_vectors: Tensor, *, sigma: 
     _check.finite(features=features, class_vectors=class_vectors)
 
     units = directions(features)
-    cosines = units @ directions(class_vectors).T                             # (B, K)
-    attention = (cosines / temperature).log_softmax(dim=1).gather(1, labels.long()[:, None])    # (B, 1), logarithms
+    attention = _log_attention(units, labels, class_vectors, temperature)[:, None]             # (B, 1)
     attention = torch.minimum(attention, attention.T)                          # (B, B)
     # Not by matrix products: those lose the small distances.
     d = torch.cdist(units, units, compute_mode="donot_use_mm_for_euclid_dist")
@@ -71,6 +70,22 @@ def osm_loss(features: Tensor, labels: Tensor, class_vectors: Tensor, *, sigma: 
     of_negative = _weighted_mean(inside.square(), attention + inside.where(negative, 1.0).log(), negative)
     loss = (1 - weight) / 2 * of_positive + weight / 2 * of_negative
     return loss.to(torch.promote_types(torch.promote_types(features.dtype, class_vectors.dtype), torch.float32))
+
+
+def class_aware_attention(features: Tensor, labels: Tensor, class_vectors: Tensor, *,
+                          temperature: float = 1.0) -> Tensor:
+    """An image's attention in `osm_loss`, which also says what the arguments are: (B,) float64 in (0, 1]."""
+    features, labels = _check.rows_and_labels(features, labels, "features", "(B, D)")
+    class_vectors = _check.class_vectors(class_vectors, features, "class_vectors")
+    _check.label_range(labels, len(class_vectors))
+    _check.finite(features=features, class_vectors=class_vectors)
+    return _log_attention(directions(features), labels, class_vectors, temperature).exp()
+
+
+def _log_attention(units: Tensor, labels: Tensor, class_vectors: Tensor, temperature: float) -> Tensor:
+    """(B,) logarithms, of features of unit length."""
+    cosines = units @ directions(class_vectors).T                             # (B, K)
+    return (cosines / temperature).log_softmax(dim=1).gather(1, labels.long()[:, None])[:, 0]
 
 
 def _weighted_mean(values: Tensor, log_weights: Tensor, pairs: Tensor) -> Tensor:

@@ -25,12 +25,14 @@ class ClipHeads(NamedTuple):
     scores: (B, T) >= 0, after the ReLU and before the softmax or sigmoid: report `attention`'s code takes its attention
         loss from them.
     weights: (B, T) >= 0 with sum 1, those with which the frames were averaged.
+    class_vectors: (classes, feature_dim), the classifier's weights.
     """
 
     logits: list[Tensor]
     metric_features: list[Tensor]
     scores: Tensor
     weights: Tensor
+    class_vectors: Tensor
 
 
 class Video(nn.Module):
@@ -108,7 +110,9 @@ class Video(nn.Module):
             return self.clips(frames)
         clip = self.aggregate(frames)
         heads = Heads([self.classify(clip.after)], [getattr(clip, self.metric_feature)])
-        return heads if clip.scores is None else ClipHeads(*heads, scores=clip.scores, weights=clip.weights)
+        if clip.scores is None:
+            return heads
+        return ClipHeads(*heads, scores=clip.scores, weights=clip.weights, class_vectors=self.classify.weight)
 
     def frames(self, images: Tensor) -> Tensor:
         """What is kept of each frame by itself: (N, 3, H, W) -> (N, frame_dim)."""

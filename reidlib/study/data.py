@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from reidlib.data import Dataset, load_images, open_dataset
+from reidlib.data.holdout import hold_out
 from reidlib.data.paths import worlds_home
 from reidlib.data.worlds import CourtsideSpec, frozen_manifest
 from reidlib.data.worlds.crosswalk import CrosswalkSpec
@@ -107,16 +108,23 @@ def video_spec(benchmark: str, train_ids: int, test_ids: int, **knobs) -> Crossw
 class StudyData:
     """What a profile trains and evaluates on for a benchmark; a dataset given takes the place of the profile's own.
 
-    split: which way to divide its persons, for a benchmark in SPLITS; 0 for the others.
+    split: which way to divide its persons, for a benchmark in SPLITS; 0 for the others. held_out: the share of its
+    training persons that are its "val", see `reidlib.data.holdout`; 0 leaves the data as they are.
     """
 
     def __init__(
-        self, profile: Profile, dataset: Dataset | None = None, benchmark: str = "synergyreid", split: int = 0
+        self,
+        profile: Profile,
+        dataset: Dataset | None = None,
+        benchmark: str = "synergyreid",
+        split: int = 0,
+        held_out: float = 0.0,
     ) -> None:
         self.profile = profile
         self.given = dataset
         self.benchmark = benchmark
         self.split = split
+        self.held_out = held_out
 
     @property
     def spec(self) -> CourtsideSpec | CrosswalkSpec | None:
@@ -152,6 +160,10 @@ class StudyData:
 
         Warns when a frozen world comes out with other bytes (another libjpeg, say): its runs have keys of their own.
         """
+        dataset = self._dataset()
+        return hold_out(dataset, self.held_out) if self.held_out else dataset
+
+    def _dataset(self) -> Dataset:
         if self.given is not None:
             return self.given
         root = Path(self.profile.data_root) if self.profile.data_root else None

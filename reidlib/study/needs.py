@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from reidlib.study.data import EVALUATED, TEST, VAL, Scene
 from reidlib.study.fusing import Fusion
 from reidlib.study.ranking import Ranking
 from reidlib.study.recipe import Recipe
-from reidlib.study.recipes import along, along_ensemble, guesses, ica, stronger, vtrm
+from reidlib.study.recipes import along, along_ensemble, attention, guesses, ica, stronger, vtrm
 from reidlib.study.runner import Study
+from reidlib.study.search import search_of
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Need:
 
     features: scenes of which its features are wanted too, and published if this is a chapter's own need. audit: so is
     what its training images lost. examine: so is what is seen of a model of clips, see `reidlib.study.examining`.
+    attend: so is what its attention and the classes of its OSM loss weigh, see `reidlib.study.attending`.
+    seeds: of the runs; () are the profile's.
     """
 
     recipe: Recipe
@@ -27,6 +30,8 @@ class Need:
     features: tuple[Scene, ...] = ()
     audit: bool = False
     examine: bool = False
+    attend: bool = False
+    seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,20 @@ def _ica(study: Study) -> list[Need]:
     return needs + [Need(recipe, (), examine=True) for recipe in [*looked_at, ica.model(ica.ILIDS, ica.BASELINE)]]
 
 
+def _attention(study: Study) -> list[Need]:
+    own, test = attention.OFFICIAL, EVALUATED[attention.MARS]
+    rankings = [replace(own, protocol=p, rerank=rerank) for p in attention.PROTOCOLS for rerank in (False, True)]
+    needs = [Need(recipe, _all(rankings, [test])) for recipe in attention.table1().values()]
+    two_cameras = attention.TWO_CAMERAS, EVALUATED[attention.PRID]
+    needs += [Need(recipe, (two_cameras,)) for recipe in attention.table2().values()]
+    opened = [*attention.readings().values(), *attention.untuned().values(), attention.without_neck()]
+    needs += [Need(recipe, ((own, test),)) for recipe in opened]
+    needs += [Need(recipe, (), attend=True) for recipe in attention.looked_at().values()]
+    search = search_of(study)
+    needs += [Need(trial.recipe, ((own, VAL),), seeds=(search.seed,)) for trial in search.trials]
+    return needs + ([Need(search.winner, _all(rankings, [test]))] if search.finished else [])
+
+
 def _worlds(study: Study) -> list[Need]:
     return []  # drawn from the spec
 
@@ -147,7 +166,8 @@ CHAPTERS: dict[str, Callable[[Study], list]] = {
     "ensemble": _ensemble,
     "stronger": _stronger,
     "ica": _ica,
+    "attention": _attention,
 }
 
 # Written and tested, each can be run by itself; no part of `reid study` and of the book yet, whose runs it lacks.
-WAITING = ("ica",)
+WAITING = ("ica", "attention")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -14,6 +15,8 @@ import torch
 from tqdm import tqdm
 
 from reidlib.data.sampling import iterations_per_epoch
+from reidlib.study.attending import FILE as ATTENDED
+from reidlib.study.attending import attend_key, attended
 from reidlib.study.examining import FILE as EXAMINED
 from reidlib.study.examining import examine_key, examined
 from reidlib.study.needs import CHAPTERS, FusionNeed, Need
@@ -31,13 +34,13 @@ def run(study: Study, chapters: list[str]) -> None:
     On the CPU each core trains one run on one thread: two runs of two threads each wait for each other, and one
     thread's sums do not depend on the number of cores. A GPU takes as many runs side by side as `_at_once` says.
     """
-    jobs = _jobs(study, chapters)
-    if jobs:
+    while jobs := _jobs(study, chapters):  # a search knows its next trials when it knows what came of the last
         for benchmark in sorted(set().union(*(_benchmarks(need) for need, _ in jobs))):
             study.data_of(benchmark).dataset  # noqa: B018  rendered now, so that keys are those of the data on this disk
         _run_jobs(study, _jobs(study, chapters))
     fusions = list(product(study.profile.seeds, _needs(study, chapters, FusionNeed)))
-    for seed, need in tqdm(fusions, desc="fusions", leave=False):  # seed by seed: its members' distances are kept
+    bar = tqdm(fusions, desc="fusions", leave=False, disable=not fusions)
+    for seed, need in bar:  # seed by seed: its members' distances are kept
         study.fuse(need.recipes, seed, need.fusion, need.scene)
 
 
@@ -110,16 +113,26 @@ def _follow(waiting: set[Future], bar: tqdm, done) -> None:
 def _jobs(study: Study, chapters: list[str]) -> list[tuple[Need, int]]:
     """One job a training run that lacks something, the rankings of all chapters together; long runs first."""
     jobs: dict[str, tuple[Need, int]] = {}
-    for need, seed in product(_members(study, chapters), study.profile.seeds):
+    for need, seed in _with_seeds(study, _members(study, chapters)):
         if _lacks(study, need, seed):
             key = study.train_key(need.recipe, seed)
             before = jobs[key][0] if key in jobs else Need(need.recipe, ())
             evaluations = tuple(dict.fromkeys(before.evaluations + need.evaluations))
             features = tuple(dict.fromkeys(before.features + need.features))
             audit, examine = before.audit or need.audit, before.examine or need.examine
-            jobs[key] = Need(need.recipe, evaluations, features, audit, examine), seed
+            jobs[key] = Need(need.recipe, evaluations, features, audit, examine, before.attend or need.attend), seed
     # what others read first, then the longest: no core is idle at the end
-    return sorted(jobs.values(), key=lambda job: (not job[0].audit, -_cost(study, *job)))
+    read = {study.train_key(need.recipe.pretrained, seed) for need, seed in jobs.values() if need.recipe.pretrained}
+
+    def order(item: tuple[str, tuple[Need, int]]) -> tuple[bool, float]:
+        key, (need, seed) = item
+        return not (need.audit or key in read), -_cost(study, need, seed)
+
+    return [job for _, job in sorted(jobs.items(), key=order)]
+
+
+def _with_seeds(study: Study, needs: list[Need]) -> Iterator[tuple[Need, int]]:
+    return ((need, seed) for need in needs for seed in need.seeds or study.profile.seeds)
 
 
 def _needs(study: Study, chapters: list[str], kind: type) -> list:
@@ -133,7 +146,7 @@ def _members(study: Study, chapters: list[str]) -> list[Need]:
         keys = [study.fuse_key(need.recipes, seed, need.fusion, need.scene) for seed in study.profile.seeds]
         if any(study.store.find("fuse", key) is None for key in keys):
             needs += [Need(recipe, (), features=(need.scene,)) for recipe in need.recipes]
-    lacking = [need.recipe for need in needs if any(_lacks(study, need, seed) for seed in study.profile.seeds)]
+    lacking = [need.recipe for need, seed in _with_seeds(study, needs) if _lacks(study, need, seed)]
     return needs + [Need(recipe.first_model, (), audit=True) for recipe in lacking if recipe.first_model]
 
 
@@ -142,7 +155,7 @@ def _cost(study: Study, need: Need, seed: int) -> float:
     if study.store.find("train", study.train_key(need.recipe, seed), needs="weights.safetensors"):
         return 1e-3
     options = need.recipe.scaled(study.profile).training
-    rows = study.data_of(need.recipe.benchmark, seed).training_rows(*need.recipe.trained_on)
+    rows = study.data_for(need.recipe, seed).training_rows(*need.recipe.trained_on)
     if need.recipe.clip_frames:
         iterations = rows["label"].nunique() // options.persons
     else:
@@ -160,6 +173,7 @@ def _lacks(study: Study, need: Need, seed: int) -> bool:
     wanted = [("features", study.features_key(need.recipe, seed, scene), FEATURES) for scene in need.features]
     wanted += [("train", study.train_key(need.recipe, seed), AUDIT)] if need.audit else []
     wanted += [("examine", examine_key(study, need.recipe, seed), EXAMINED)] if need.examine else []
+    wanted += [("attend", attend_key(study, need.recipe, seed), ATTENDED)] if need.attend else []
     wanted += [("evaluate", study.evaluate_key(need.recipe, seed, *asked), None) for asked in need.evaluations]
     return any(study.store.find(stage, key, needs=file) is None for stage, key, file in wanted)
 
@@ -188,6 +202,8 @@ def _compute(need: Need, seed: int) -> None:
         study.features(need.recipe, seed, scene)
     if need.examine:
         examined(study, need.recipe, seed)
+    if need.attend:
+        attended(study, need.recipe, seed)
     for ranking, scene in need.evaluations:
         study.evaluate(need.recipe, seed, ranking, scene)
 
@@ -199,7 +215,7 @@ def entries(study: Study, chapters: list[str]) -> list[tuple[Entry, list[str]]]:
     def add(entry: Entry, files: list[str]) -> None:
         found[entry.key] = max((entry, files), found.get(entry.key, (entry, [])), key=lambda pair: len(pair[1]))
 
-    for need, seed in product(_needs(study, chapters, Need), study.profile.seeds):
+    for need, seed in _with_seeds(study, _needs(study, chapters, Need)):
         for ranking, scene in need.evaluations:
             add(study.evaluate(need.recipe, seed, ranking, scene), [])
         if need.audit:
@@ -208,6 +224,8 @@ def entries(study: Study, chapters: list[str]) -> list[tuple[Entry, list[str]]]:
             add(study.find_training(need.recipe, seed), [])
         if need.examine:
             add(examined(study, need.recipe, seed), [EXAMINED])
+        if need.attend:
+            add(attended(study, need.recipe, seed), [ATTENDED])
         for scene in {scene for _, scene in need.evaluations} | set(need.features):
             files = [FEATURES] if scene in need.features else []
             key = study.features_key(need.recipe, seed, scene)

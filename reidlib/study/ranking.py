@@ -92,6 +92,12 @@ class Gallery:
         split = cls(query, gallery, labels("query"), labels("gallery"))
         return split._asked_from(query_frame) if query_frame else split
 
+    def without_queries(self) -> Gallery:
+        """The same without gallery tracklets that are queries, as if they were not there to be neighbours of any."""
+        kept = ~torch.isin(self.gallery_labels["sequence"], self.query_labels["sequence"])
+        rest = {name: x[kept] for name, x in self.gallery_labels.items()}
+        return Gallery(self.query, self.gallery[kept], self.query_labels, rest)
+
     def _asked_from(self, query_frame: int) -> Gallery:
         last = int(self.gallery_labels["frame"].max())
         if not 0 <= query_frame <= last:
@@ -176,6 +182,8 @@ def rank(gallery: Gallery, ranking: Ranking) -> Tensor:
 
 def score(gallery: Gallery, ranking: Ranking) -> dict[str, Any]:
     """The metrics of a gallery under a ranking, see `score_rankings`."""
+    if ranking.protocol == "mars-9330":  # the metrics would leave the queries out, but re-ranking would look at them
+        gallery = gallery.without_queries()
     by_distance = None if ranking.vtrm else distances(gallery, ranking)[0]
     return score_rankings(gallery, rank(gallery, ranking), protocol=ranking.protocol, by_distance=by_distance)
 

@@ -37,6 +37,9 @@ class Recipe:
     least_images: of a person in a batch, to which a profile scales them with the persons; 0: they are not scaled.
     least_side: in pixels, of height and width, however small the profile makes them: some backbones want more than 32.
     The other side stays as it is.
+    held_out: share of the training persons that are not trained on, but ranked as the split "val"; no report says so of
+    a row of its tables, it is for choosing between settings.
+    pretrained: the run of that recipe with the same seed gives the starting weights, of all but the classifier.
     """
 
     report: str
@@ -62,6 +65,8 @@ class Recipe:
     spread: bool = field(default=False, metadata=LATER)
     least_images: int = field(default=0, metadata=LATER)
     least_side: int = field(default=0, metadata=LATER)
+    held_out: float = field(default=0.0, metadata=LATER)
+    pretrained: Recipe | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.benchmark not in WORLDS:
@@ -80,6 +85,14 @@ class Recipe:
             raise ValueError(
                 f"clip_frames: model 'video' wants 1 or more frames a clip and one of {', '.join(VIDEO)}, and no other "
                 f"model or benchmark does; got {self.clip_frames}, {self.model!r} and {self.benchmark!r}"
+            )
+        attends = clips and self.model_options.get("temporal") == "attention"
+        if (self.training.attention_weight or self.training.osm == "classifier") and not attends:
+            raise ValueError("attention_weight, osm: want model 'video' with temporal 'attention'")
+        if self.pretrained and _network(self.pretrained) != _network(self):
+            raise ValueError(
+                "pretrained: wants the same model, model_options and image size, whose weights these could be; got "
+                f"{_network(self.pretrained)} for {_network(self)}"
             )
         if self.augmentation.frames not in (1, self.clip_frames or 1):
             raise ValueError(
@@ -123,6 +136,7 @@ class Recipe:
             augmentation=_scaled(self.augmentation, profile),
             harder=self.harder and _scaled(self.harder, profile),
             first_model=self.first_model and self.first_model.scaled(profile),
+            pretrained=self.pretrained and self.pretrained.scaled(profile),
             training=replace(
                 t,
                 epochs=max(1, round(t.epochs * factor)),
@@ -146,10 +160,16 @@ class Recipe:
 
     def changes(self, other: Recipe) -> list[tuple[str, Any, Any]]:
         """(field, here, there) for every field in which the two differ: what the scaling changed."""
-        mine, theirs = (_flat(asdict(replace(recipe, curation=None, first_model=None))) for recipe in (self, other))
+        unlisted = dict.fromkeys(("curation", "first_model", "pretrained"))
+        mine, theirs = (_flat(asdict(replace(recipe, **unlisted))) for recipe in (self, other))
         return [
             (key, mine.get(key), theirs.get(key)) for key in sorted(mine | theirs) if mine.get(key) != theirs.get(key)
         ]
+
+
+def _network(recipe: Recipe) -> tuple[Any, ...]:
+    """What the shapes of a recipe's weights depend on, but for the number of classes."""
+    return recipe.model, dict(recipe.model_options), recipe.height, recipe.width
 
 
 def _stand_in(backbone: str, stand_ins: Mapping[str, str]) -> str:

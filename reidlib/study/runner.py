@@ -3,6 +3,7 @@
 train     (recipe after scaling, seed, data)       -> weights, curve
 features  (train, split)                           -> float16 features with their labels
 examine   (train)                                  -> what a model of clips looks at, see `reidlib.study.examining`
+attend    (train)                                  -> what its attention weighs, see `reidlib.study.attending`
 evaluate  (features, ranking)                      -> mAP, CMC, mINP, the average precision of every query
 """
 
@@ -19,10 +20,11 @@ import pandas as pd
 import torch
 
 from reidlib import models
-from reidlib.checkpoint import save_tensors
+from reidlib.checkpoint import load_all_but_classifier, save_tensors
 from reidlib.curation import Curated, curate, decide, mean_losses
 from reidlib.data import Dataset
 from reidlib.features import confidences
+from reidlib.optimisation import make_centers
 from reidlib.study.clips import LABELS, batches_of
 from reidlib.study.data import SPLITS, VAL, Scene, StudyData
 from reidlib.study.following import follower, scene_tensors
@@ -35,7 +37,7 @@ from reidlib.study.store import Entry, Store, key_of
 from reidlib.training import Harder, train
 
 # A stage's version is raised when its numbers change; tests/test_numerics.py pins them.
-VERSIONS = {"train": 1, "features": 1, "evaluate": 2, "fuse": 1, "examine": 1}
+VERSIONS = {"train": 1, "features": 1, "evaluate": 2, "fuse": 1, "examine": 1, "attend": 1}
 REPETITION = 1_000  # what a repetition adds to the seed
 
 
@@ -49,27 +51,31 @@ class Study:
     advance: Callable[[int], None] | None = None  # told of every training iteration, in place of a bar
     threads: int = field(default_factory=torch.get_num_threads)  # of a CPU run; its last bits depend on it
     galleries: dict[str, Gallery] = field(default_factory=dict, repr=False)
-    benchmarks: dict[tuple[str, int], StudyData] = field(default_factory=dict, repr=False)
+    benchmarks: dict[tuple[str, int, float], StudyData] = field(default_factory=dict, repr=False)
 
     @property
     def data(self) -> StudyData:
         """What recipes of the benchmark "synergyreid" are trained on."""
         return self.data_of("synergyreid")
 
-    def data_of(self, benchmark: str, seed: int = 0) -> StudyData:
+    def data_of(self, benchmark: str, seed: int = 0, held_out: float = 0.0) -> StudyData:
         """What recipes of a benchmark are trained on with a seed: a world, the real data, or one's own.
 
         Seed s has split s of a benchmark that divides its persons in several ways (ten: seed 10 has split 0 again), so
-        that a standard deviation over seeds is one over splits, as the papers have it.
+        that a standard deviation over seeds is one over splits, as the papers have it. held_out: see `StudyData`.
         """
-        split = seed % SPLITS.get(benchmark, 1)
-        if (benchmark, split) not in self.benchmarks:
-            self.benchmarks[benchmark, split] = StudyData(self.profile, self.dataset, benchmark, split)
-        return self.benchmarks[benchmark, split]
+        which = benchmark, seed % SPLITS.get(benchmark, 1), held_out
+        if which not in self.benchmarks:
+            self.benchmarks[which] = StudyData(self.profile, self.dataset, *which)
+        return self.benchmarks[which]
+
+    def data_for(self, recipe: Recipe, seed: int) -> StudyData:
+        """What a recipe is trained on with a seed, and ranked on unless a scene says otherwise."""
+        return self.data_of(recipe.benchmark, seed, recipe.held_out)
 
     def scene_data(self, recipe: Recipe, seed: int, scene: Scene) -> StudyData:
         """What a recipe's run is ranked on in a scene."""
-        return self.data_of(scene.benchmark or recipe.benchmark, seed)
+        return self.data_of(scene.benchmark, seed) if scene.benchmark else self.data_for(recipe, seed)
 
     @cached_property
     def device(self) -> torch.device:
@@ -102,10 +108,11 @@ class Study:
         """The run of a recipe (as the report has it) at the profile's scale, with one seed; its weights at hand."""
 
         def compute(folder: Path, work: Path) -> dict[str, Any]:
+            parent = self.train(recipe.pretrained, seed) if recipe.pretrained else None
             torch.set_num_threads(self.threads)  # numba's OpenMP layer changes it for the whole process
             watch = Stopwatch(self.device)
             scaled = recipe.scaled(self.profile)
-            data = self.data_of(recipe.benchmark, seed)
+            data = self.data_for(recipe, seed)
             rows = data.training_rows(*recipe.trained_on)
             images = data.training_images(*recipe.trained_on, scaled.height, scaled.width, self.device)
             labels, classes = torch.tensor(rows["label"].to_numpy()), rows["label"].nunique()
@@ -116,9 +123,14 @@ class Study:
                 chosen = torch.from_numpy(index)
                 harder = Harder(torch.from_numpy(hard), scaled.harder or scaled.augmentation)
             model = self._model(scaled, classes, drawn_with)
+            if parent:
+                load_all_but_classifier(model, parent.tensors("weights.safetensors"))
             checkpoint = work / "checkpoint.safetensors"
             resumed = checkpoint.exists()
             losses = torch.full((scaled.training.epochs, len(chosen)), torch.nan) if recipe.audit else None
+            centers = None
+            if scaled.training.center_weight:
+                centers = make_centers(classes, model.feature_dim, drawn_with, self.device)
             curve = train(
                 model,
                 images if recipe.curation is None else images[chosen.to(self.device)],
@@ -129,6 +141,7 @@ class Study:
                 batches=batches_of(scaled, labels, rows, drawn_with),
                 harder=harder,
                 image_losses=losses,
+                centers=centers,
                 names=rows["path"].iloc[chosen].tolist(),
                 checkpoint=checkpoint,
                 at_epoch=follower(model, data, scaled, images, labels) if recipe.follow else None,
@@ -140,6 +153,8 @@ class Study:
                 known = [*LABELS, *(name for name in ["visible"] if name in rows)]
                 kept |= {name: torch.tensor(rows[name].to_numpy()) for name in known}
                 save_tensors(folder / "audit.safetensors", kept)
+            if recipe.clip_frames and centers is not None:
+                save_tensors(folder / "centers.safetensors", {"centers": centers.detach()})
             save_tensors(folder / "weights.safetensors", dict(model.state_dict()), {"classes": classes})
             return self.record("train", self._train_config(recipe, seed), watch) | {
                 "row": recipe.row,
@@ -248,8 +263,9 @@ class Study:
         return self.store.get("fuse", self.fuse_key(recipes, seed, fusion, scene), compute)
 
     def _train_config(self, recipe: Recipe, seed: int) -> dict[str, Any]:
-        data = self.data_of(recipe.benchmark, seed)
+        data = self.data_for(recipe, seed)
         config = {"recipe": recipe.scaled(self.profile).config(), "seed": seed} | data.config
+        config |= {"pretrained": self.train_key(recipe.pretrained, seed)} if recipe.pretrained else {}
         return config | ({"world": data.training_spec(recipe.knobs).key} if recipe.knobs else {})
 
     def _model(self, scaled: Recipe, classes: int, seed: int) -> torch.nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -234,3 +235,26 @@ def test_wrong_images_are_refused(images, message):
         Augmentation().apply(images, seeded())
     with pytest.raises(ValueError, match=message):
         normalise(images)
+
+
+def test_erased_images_are_told_apart():
+    """Of pictures without a black pixel, those told are the ones that have a patch of 0, and nothing else changes."""
+    images, changed = pixels(64, 32, 16).clamp(min=200), Augmentation(flip=0.5, pad=2, erasing=0.5)
+    seen, erased = changed.apply_and_tell(images, seeded(0))
+    assert torch.equal(seen, changed.apply(images, seeded(0)))
+    patched = [bool((image == 0).all(dim=0).any()) for image in seen]
+    assert erased.tolist() == patched and 20 < sum(patched) < 44
+
+
+def test_a_second_erasing_is_told_alone_and_comes_after_the_first():
+    images = pixels(400, 32, 16).clamp(min=200)
+    once = Augmentation(flip=0.5, pad=2, erasing=0.5)
+    first, of_first = once.apply_and_tell(images, seeded(0))
+    both, of_second = replace(once, erasing_again=0.5).apply_and_tell(images, seeded(0))
+    different = (both != first).flatten(1).any(dim=1)
+    # A second patch may lie within the first.
+    assert not (different & ~of_second).any() and (of_second & ~different).sum() < 20
+    share = [float(x.float().mean()) for x in (of_first, of_second, of_first | of_second)]
+    assert share == pytest.approx([0.5, 0.5, 0.75], abs=0.08), "report 004's code: erased with 3/4, labelled with 1/2"
+    still = replace(once, erasing_again=1.0, unchanged=1.0).apply_and_tell(images, seeded(0))
+    assert not still[1].any() and torch.equal(still[0], normalise(images))

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import normalize
 
 from reidlib.retrieval import distance, rerank
-from reidlib.study.ranking import AFTER, Gallery, Ranking, contamination, distances, score_rankings
+from reidlib.study.ranking import AFTER, Gallery, Ranking, contamination, distances, score, score_rankings
 
 
 def tensors(persons: int = 4, frames: int = 5) -> dict[str, torch.Tensor]:
@@ -160,3 +160,24 @@ def test_expansion_came_after_runs_were_recorded():
 def test_expansion_out_of_range(name, value):
     with pytest.raises(ValueError, match=f"^{name}: wants a .*, got {value}"):
         Ranking(**{name: value})
+
+
+def test_marss_common_gallery_has_no_queries_to_be_neighbours():
+    """Re-ranked with and without the queries' own tracklets in the gallery; plain distances do not feel them."""
+    generator = torch.Generator().manual_seed(0)
+    person = torch.arange(8).repeat_interleave(4)
+    features = torch.randn(8, 16, generator=generator)[person] + 2 * torch.randn(32, 16, generator=generator)
+    asks = torch.arange(32) % 4 == 0
+    label = {"person": person, "camera": torch.arange(32) % 4, "sequence": torch.arange(32), "frame": torch.zeros(32)}
+
+    def gallery(kept: torch.Tensor) -> Gallery:
+        tensors = {"query": features[asks], "gallery": features[kept]}
+        for side, rows in (("query", asks), ("gallery", kept)):
+            tensors |= {f"{side}_{name}": x[rows] for name, x in label.items()}
+        return Gallery.of(tensors)
+
+    whole, common = gallery(torch.ones(32, dtype=torch.bool)), gallery(~asks)
+    for ranking in (Ranking(protocol="mars-9330"), Ranking(protocol="mars-9330", rerank=True, k1=6, k2=3)):
+        assert score(whole, ranking) == score(common, ranking)
+    official = Ranking(protocol="mars", rerank=True, k1=6, k2=3)
+    assert score(whole, official)["mAP"] != score(common, official)["mAP"]
