@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -16,7 +18,7 @@ from reidlib.study.needs import CHAPTERS, WAITING
 from reidlib.study.profile import load_profile, profile_path
 from reidlib.study.provenance import ROOT
 from reidlib.study.runner import VERSIONS
-from reidlib.study.store import copy_entries
+from reidlib.study.store import Entry, copy_entries
 
 
 def study_book(profile_name: str, *, publish: bool = False) -> Path:
@@ -35,14 +37,22 @@ def study_book(profile_name: str, *, publish: bool = False) -> Path:
     chapters = [chapter for chapter in CHAPTERS if chapter not in WAITING]
     study = open_study(profile, published=book / "records")
     plans.run(study, chapters)
-    found = plans.entries(study, chapters)
-    for stage in VERSIONS:
-        shutil.rmtree(book / "records" / stage, ignore_errors=True)
-    for entry, files in found:
-        copy_entries([entry], book / "records", files=files)
+    replace_records(book / "records", plans.entries(study, chapters))
     for chapter in chapters:
         execute(chapter, profile_name, book)
     return build(book)
+
+
+def replace_records(records: Path, found: Sequence[tuple[Entry, list[str]]]) -> None:
+    """Puts these entries, each with some of its files, in place of all that are there; some may be there already."""
+    records.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new.", dir=records) as folder:
+        for entry, files in found:
+            copy_entries([entry], Path(folder), files=files)
+        for stage in VERSIONS:
+            shutil.rmtree(records / stage, ignore_errors=True)
+            if (Path(folder) / stage).exists():
+                os.replace(Path(folder) / stage, records / stage)
 
 
 def execute(chapter: str, profile_name: str, book: Path) -> None:
