@@ -1,4 +1,4 @@
-"""The command `reid`: study, train on one's own images, render a world, move records between machines."""
+"""The command `reid`: study, sum up, train on one's own images, render a world, move records between machines."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--profile", default="quick", help="name in params/ or a .yaml file (default: quick)")
     study.add_argument("--publish", action="store_true", help="into book/ itself instead of a copy in _build/")
     study.set_defaults(run=_study)
+
+    summary = commands.add_parser("summary", help="write results.md, status.md and the verdicts of book/ anew")
+    summary.set_defaults(run=_summary)
 
     train = commands.add_parser("train", help="train from scratch on your own images and report mAP and CMC")
     train.add_argument("--root", required=True, type=Path, help="folder with train/ and test/ (or query/ and gallery/)")
@@ -62,6 +65,14 @@ def _study(options: argparse.Namespace) -> None:
     from reidlib.study.publish import study_book
 
     study_book(options.profile, publish=options.publish)
+
+
+def _summary(options: argparse.Namespace) -> None:
+    from reidlib.study.provenance import ROOT
+    from reidlib.study.summary import write_summary
+
+    for path in write_summary(ROOT / "book"):
+        print(path.relative_to(ROOT))
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -1,4 +1,5 @@
-"""From a profile to a book: compute, export the records, execute the chapters with papermill, build the pages."""
+"""From a profile to a book: compute, export the records, execute the chapters with papermill, write
+the pages that sum them up, build."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from reidlib.study.profile import load_profile, profile_path
 from reidlib.study.provenance import ROOT
 from reidlib.study.runner import VERSIONS
 from reidlib.study.store import Entry, copy_entries
+from reidlib.study.summary import write_summary
 
 
 def study_book(profile_name: str, *, publish: bool = False) -> Path:
@@ -40,6 +42,7 @@ def study_book(profile_name: str, *, publish: bool = False) -> Path:
     replace_records(book / "records", plans.entries(study, chapters))
     for chapter in chapters:
         execute(chapter, profile_name, book)
+    write_summary(book)
     return build(book)
 
 

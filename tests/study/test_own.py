@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -93,3 +94,18 @@ def test_store_export_and_import(tmp_path, capsys):
     assert {record["stage"] for record in records} == {"train", "features", "evaluate"}
     assert not list((tmp_path / "moved").glob("train/*/weights.safetensors"))
     assert main(["store", "import", "--folder", str(tmp_path / "none")]) == 2
+
+
+def test_the_pages_own_lines_rank_what_was_trained(tmp_path, capsys, monkeypatch):
+    """Every Python block of book/your-data.md, as printed there."""
+    monkeypatch.chdir(tmp_path)
+    root = colours(tmp_path / "my_images")
+    main(["train", "--root", str(root), "--height", "32", "--width", "16", "--epochs", "1", "--device", "cpu"])
+    capsys.readouterr()
+    ranked, scored = re.findall(r"```python\n(.*?)```", (ROOT / "book" / "your-data.md").read_text(), re.DOTALL)
+    exec(ranked, {})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(" -> ")[0] for line in lines] == [f"test/p{person}/0.png" for person in range(4)]
+    assert all(len(set(line.split()[2:])) == 4 for line in lines)  # the whole gallery
+    exec(scored, {})
+    assert "tensor" not in capsys.readouterr().out

@@ -1,0 +1,120 @@
+"""What an executed chapter says: its claim, its verdicts, its tables, its runs and when it ran. Read, never computed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+from reidlib.study.provenance import ROOT
+
+VERDICTS = ("reproduced", "not distinguishable", "contradicted")
+_TABLE = re.compile(r"^~~~~\{table\} (.*)\n:name: (\S+)\n\n((?:\|.*\n)+)~~~~$", re.MULTILINE)  # as `tables.markdown`
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as printed: caption, label, and the lines of its grid, header and rule first."""
+
+    caption: str
+    name: str
+    lines: tuple[str, ...]
+
+    @property
+    def header(self) -> list[str]:
+        return _cells(self.lines[0])
+
+    @property
+    def rows(self) -> list[list[str]]:
+        return [_cells(line) for line in self.lines[2:]]
+
+
+def _cells(line: str) -> list[str]:
+    return line[2:-2].split(" | ")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The folded box of a page: its records, their minutes of computing, commits and devices."""
+
+    records: int
+    minutes: float
+    commits: str
+    devices: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """One chapter. Without an execution (`start` is empty) it is the source: a claim, and no outputs."""
+
+    chapter: str
+    words: str  # the first cell
+    outputs: tuple[str, ...]  # Markdown, in the order printed
+    cells: int
+    start: str  # UTC, ISO
+    seconds: float
+
+    @property
+    def title(self) -> str:
+        return self.words.partition("\n")[0].removeprefix("# ")
+
+    @property
+    def report(self) -> str | None:
+        """The short name of the report that the chapter is about; None for the chapter on data."""
+        found = re.search(r"Report `(\w+)`", self.words)
+        return found and found[1]
+
+    @property
+    def claim(self) -> str | None:
+        """The report's claim in one sentence; None where the chapter has none."""
+        found = re.search(r"\*\*(Its claim.*?)\*\*(.*?\.)(?=\s|$)", " ".join(self.words.split()))
+        if found is None:
+            return None
+        sentence = found[2].strip() if found[1] == "Its claim:" else found[1] + found[2]
+        return sentence[0].upper() + sentence[1:]
+
+    @property
+    def verdicts(self) -> dict[str, int] | None:
+        """How many of the chapter's comparisons got each verdict; None where it has none."""
+        for text in self.outputs:
+            if text.startswith("**Our verdict,**"):
+                found = {name: re.search(rf"\b{name.capitalize()}: (\d+)", text) for name in VERDICTS}
+                if all(found.values()):
+                    return {name: int(match[1]) for name, match in found.items()}
+                raise ValueError(f"{self.chapter}: its verdict lacks a count; `tables.verdict_sentence` writes all three")
+        return None
+
+    @property
+    def tables(self) -> list[Table]:
+        """The tables, without the one of the runs, which is folded away."""
+        open_ones = (text for text in self.outputs if "{dropdown}" not in text)
+        found = (match for text in open_ones for match in _TABLE.finditer(text))
+        return [Table(match[1], match[2], tuple(match[3].splitlines())) for match in found]
+
+    @property
+    def runs(self) -> Runs | None:
+        """What the folded box counts; None where a chapter has no runs."""
+        for text in self.outputs:
+            if found := re.search(r"^- (\d+) records, ([\d.]+) minutes", text, re.MULTILINE):
+                commits, devices = (re.search(rf"^- {name}: (.*)", text, re.MULTILINE) for name in ("commits", "device"))
+                return Runs(int(found[1]), float(found[2]), commits[1], devices[1])
+        return None
+
+
+def read_page(book: Path, chapter: str) -> Page:
+    """The chapter as executed in a book; its source where it has not been."""
+    path = book / "chapters" / f"{chapter}.ipynb"
+    notebook = nbformat.read(path if path.exists() else ROOT / "chapters" / path.name, as_version=4)
+    told = notebook.metadata.get("papermill", {}) if path.exists() else {}
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    texts = [output["data"]["text/markdown"] for output in outputs if "text/markdown" in output.get("data", {})]
+    return Page(
+        chapter=chapter,
+        words=notebook.cells[0].source,
+        outputs=tuple(texts),
+        cells=len(notebook.cells),
+        start=told.get("start_time", ""),
+        seconds=told.get("duration", 0.0),
+    )

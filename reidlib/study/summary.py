@@ -1,0 +1,143 @@
+"""The pages that are written from the others: all tables, the verdicts for the front page, the book's state.
+
+Nothing in them is typed. They are a function of a book's executed chapters and its records, so that they can be compared
+with them at any time; `reid summary` writes those of the published book anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from reidlib.study.executed import Page, Table, read_page
+from reidlib.study.needs import CHAPTERS
+from reidlib.study.store import Entry, all_entries
+from reidlib.study.tables import markdown
+
+ASIDE = re.compile(r"-(scale|counts)(-|$)")  # labels of what a profile scales and of a data set's size: no results
+STAGES = {
+    "train": "trainings",
+    "features": "features of a model on a split",
+    "evaluate": "rankings of one model",
+    "fuse": "rankings of several models",
+}
+
+
+def write_summary(book: Path) -> list[Path]:
+    """Writes the three files into a book whose chapters are executed; returns their paths."""
+    found = summary(book)
+    for name, text in found.items():
+        (book / name).parent.mkdir(exist_ok=True)
+        (book / name).write_text(text, encoding="utf-8")
+    return [book / name for name in found]
+
+
+def summary(book: Path) -> dict[str, str]:
+    """The files' texts by their paths in the book. A chapter that is not executed there is named as waiting."""
+    pages = [read_page(book, chapter) for chapter in CHAPTERS]
+    return {
+        "results.md": results(pages),
+        "_generated/verdicts.md": verdicts(pages),
+        "status.md": status(pages, all_entries(book / "records")),
+    }
+
+
+def results(pages: Sequence[Page]) -> str:
+    """Every table of the chapters with a verdict, under its chapter, with the number that it has there."""
+    parts = [
+        "# All tables",
+        "The tables of all chapters in one place, as their last execution printed them; this page is written from them "
+        "by `reid summary`. A table's number leads to its chapter, which says what it means. Percent, and points of "
+        "percent, unless a table says otherwise.",
+    ]
+    for page in pages:
+        if page.verdicts is None:
+            continue
+        parts += [f"## {page.title}", f"{{doc}}`chapters/{page.chapter}`, report `{page.report}`: {_counts(page)}."]
+        parts += [_repeated(table) for table in page.tables if not ASIDE.search(table.name)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _repeated(table: Table) -> str:
+    """A table for a page in book/ itself, without its label, which belongs to the chapter."""
+    grid = "\n".join(table.lines).replace("<../records/", "<records/")
+    return f"~~~~{{table}} {{numref}}`{table.name}`. {table.caption}\n\n{grid}\n~~~~"
+
+
+def verdicts(pages: Sequence[Page]) -> str:
+    """The table of the front page: each chapter with its claim and our verdicts."""
+    rows = []
+    for page in pages:
+        if page.claim is None:
+            continue
+        chapter = f"{{doc}}`chapters/{page.chapter}`" if page.start else page.title
+        rows.append([f"{chapter} (`{page.report}`)", page.claim, _counts(page)])
+    caption = "What each chapter's report claims, and our verdicts on the differences that it claims."
+    return markdown(caption, "tab-verdicts", ["chapter (report)", "claim", "our verdicts"], rows, left=(0, 1, 2)) + "\n"
+
+
+def _counts(page: Page) -> str:
+    if page.verdicts is None:
+        return "the chapter waits for its runs"
+    counts = [f"{count} {name}" for name, count in page.verdicts.items()]
+    return f"of {sum(page.verdicts.values())} differences " + ", ".join(counts)
+
+
+def status(pages: Sequence[Page], entries: Sequence[Entry]) -> str:
+    """When and how long each chapter ran, the records behind it, and what they were computed with.
+
+    Raises ValueError for a book without records.
+    """
+    if not entries:
+        raise ValueError("entries: the book has no records; `reid study` computes some")
+    waiting = [page.title for page in pages if not page.start]
+    parts = [
+        "# The state of this book",
+        "Written by `reid summary` from the executed chapters and the records beside them.",
+        "## The chapters",
+        _chapters_table([page for page in pages if page.start]),
+        "A chapter's own run, of some seconds, reads its records; the minutes are what computing these took, on the "
+        "devices named. A record may stand behind several chapters.",
+    ]
+    if waiting:
+        parts.append("Written, and waiting for their runs: " + "; ".join(waiting) + ".")
+    parts += ["## The records", _records_table(entries), "## The environment", _versions_table(entries)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _chapters_table(pages: Sequence[Page]) -> str:
+    rows = []
+    for page in pages:
+        cells = [f"{{doc}}`chapters/{page.chapter}`", page.start[:10], f"{page.seconds:.0f}", str(page.cells)]
+        runs = page.runs
+        behind = ["–"] * 4 if runs is None else [f"{runs.records}", f"{runs.minutes:.0f}", runs.commits, runs.devices]
+        rows.append(cells + behind)
+    header = ["chapter", "executed", "seconds", "cells", "records", "minutes of computing", "commits", "devices"]
+    return markdown("The chapters' last executions.", "tab-status", header, rows, left=(0, 1, 6, 7))
+
+
+def _records_table(entries: Sequence[Entry]) -> str:
+    rows = []
+    for stage, words in STAGES.items():
+        if of := [entry.record for entry in entries if entry.record["stage"] == stage]:
+            hours = sum(record["seconds"] for record in of) / 3600
+            first, last = min(record["start"] for record in of), max(record["end"] for record in of)
+            rows.append([words, f"{len(of):,}", f"{hours:.1f}", first[:10], last[:10]])
+    hours = sum(entry.record["seconds"] for entry in entries) / 3600
+    rows.append(["all", f"{len(entries):,}", f"{hours:.1f}", "", ""])
+    profiles = ", ".join(sorted({f"`{entry.record['profile']}`" for entry in entries}))
+    caption = f"The published records, of profile {profiles}, and the hours that they took."
+    return markdown(caption, "tab-status-records", ["records of", "number", "hours", "first", "last"], rows)
+
+
+def _versions_table(entries: Sequence[Entry]) -> str:
+    newest = max((entry.record for entry in entries), key=lambda record: record["end"])
+    rows = [[name, version] for name, version in newest["versions"].items()]
+    rows.append(["device", newest["device"]])
+    others = sum(entry.record["versions"] != newest["versions"] for entry in entries)
+    caption = (
+        f"What the newest record was computed with, on {newest['end'][:10]}; {others or 'none'} of the "
+        f"{len(entries):,} name other versions. `requirements.lock` lists every package."
+    )
+    return markdown(caption, "tab-status-versions", ["", "version"], rows)
