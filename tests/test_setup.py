@@ -146,6 +146,16 @@ def test_make_lists_its_targets():
     assert "make test" in (ROOT / ".ci" / "run").read_text()
 
 
+def test_workflows_run_what_the_makefile_has():
+    makefile = (ROOT / "Makefile").read_text()
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        steps = [step for job in yaml.safe_load(path.read_text())["jobs"].values() for step in job["steps"]]
+        targets = [command.split()[1] for step in steps if (command := step.get("run", "")).startswith("make ")]
+        assert targets and all(f"\n{target}:" in makefile for target in targets), path.name
+        actions = [step["uses"] for step in steps if "uses" in step]
+        assert all(re.fullmatch(r"actions/[a-z-]+@v\d+", action) for action in actions), path.name
+
+
 def test_readme_names_what_exists():
     readme = (ROOT / "README.md").read_text()
     makefile = (ROOT / "Makefile").read_text()

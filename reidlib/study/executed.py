@@ -1,4 +1,4 @@
-"""What an executed chapter says: its claim, its verdicts, its tables, its runs and when it ran. Read, never computed."""
+"""What an executed chapter says: its claim, its verdicts, its tables, its runs, when it ran. Read, never computed."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Page:
                 found = {name: re.search(rf"\b{name.capitalize()}: (\d+)", text) for name in VERDICTS}
                 if all(found.values()):
                     return {name: int(match[1]) for name, match in found.items()}
-                raise ValueError(f"{self.chapter}: its verdict lacks a count; `tables.verdict_sentence` writes all three")
+                raise ValueError(f"{self.chapter}: its verdict lacks a count; `tables.verdict_sentence` writes all")
         return None
 
     @property
@@ -98,8 +98,8 @@ class Page:
         """What the folded box counts; None where a chapter has no runs."""
         for text in self.outputs:
             if found := re.search(r"^- (\d+) records, ([\d.]+) minutes", text, re.MULTILINE):
-                commits, devices = (re.search(rf"^- {name}: (.*)", text, re.MULTILINE) for name in ("commits", "device"))
-                return Runs(int(found[1]), float(found[2]), commits[1], devices[1])
+                lines = dict(re.findall(r"^- (\w+): (.*)", text, re.MULTILINE))
+                return Runs(int(found[1]), float(found[2]), lines["commits"], lines["device"])
         return None
 
 

@@ -1,7 +1,7 @@
 """The pages that are written from the others: all tables, the verdicts for the front page, the book's state.
 
-Nothing in them is typed. They are a function of a book's executed chapters and its records, so that they can be compared
-with them at any time; `reid summary` writes those of the published book anew.
+Nothing in them is typed: they are a function of a book's executed chapters and its records, and can be compared with
+them at any time. `reid summary` writes those of the published book anew.
 """
 
 from __future__ import annotations
