@@ -118,6 +118,8 @@ def test_smoke_profile_from_world_to_book(tmp_path):
         assert "Traceback" not in html
         assert "<caption>" in html
         assert "Our verdict" in html or chapter == "worlds", chapter
+    summed_up = (pages / "status.html").read_text()
+    assert "smoke" in summed_up and "laptop" not in summed_up, "not of this book's own chapters and records"
 
 
 @pytest.mark.chapters

@@ -60,9 +60,9 @@ def results(pages: Sequence[Page]) -> str:
 
 
 def _repeated(table: Table) -> str:
-    """A table for a page in book/ itself, without its label, which belongs to the chapter."""
+    """A table for a page in book/ itself: the label stays the chapter's, and so does the number, see study.css."""
     grid = "\n".join(table.lines).replace("<../records/", "<records/")
-    return f"~~~~{{table}} {{numref}}`{table.name}`. {table.caption}\n\n{grid}\n~~~~"
+    return f"~~~~{{table}} {{numref}}`{table.name}`. {table.caption}\n:class: repeated\n\n{grid}\n~~~~"
 
 
 def verdicts(pages: Sequence[Page]) -> str:
@@ -80,8 +80,9 @@ def verdicts(pages: Sequence[Page]) -> str:
 def _counts(page: Page) -> str:
     if page.verdicts is None:
         return "the chapter waits for its runs"
-    counts = [f"{count} {name}" for name, count in page.verdicts.items()]
-    return f"of {sum(page.verdicts.values())} differences " + ", ".join(counts)
+    reproduced, *others = page.verdicts.items()
+    counts = [f"{reproduced[1]} of {sum(page.verdicts.values())} {reproduced[0]}"]
+    return ", ".join(counts + [f"{count} {name}" for name, count in others])
 
 
 def status(pages: Sequence[Page], entries: Sequence[Entry]) -> str:

@@ -65,15 +65,15 @@ def test_every_chapter_about_a_report_has_a_claim():
 def test_tables_are_repeated_without_their_labels_and_with_links_from_the_book():
     text = summary.results([page(), page(chapter="worlds", outputs=page().outputs[1:])])
     assert text.count("~~~~{table}") == 1, "neither what was scaled, nor the runs, nor a page without verdicts"
-    assert "~~~~{table} {numref}`tab-a`. First.\n\n| row | ours |" in text
+    assert "~~~~{table} {numref}`tab-a`. First.\n:class: repeated\n\n| row | ours |" in text
     assert ":name:" not in text and "<../" not in text and "<records/evaluate/k/record.json>" in text
-    assert "{doc}`chapters/mgn`, report `vtrm`: of 3 differences 2 reproduced, 1 not distinguishable" in text
+    assert "{doc}`chapters/mgn`, report `vtrm`: 2 of 3 reproduced, 1 not distinguishable" in text
 
 
 def test_a_waiting_chapter_has_a_claim_and_no_link():
     text = summary.verdicts([page(), page(chapter="ica", outputs=(), start="")])
     rows = [line for line in text.splitlines() if "`vtrm`" in line]
-    assert rows[0].startswith("| {doc}`chapters/mgn` (`vtrm`) | One thing") and "2 reproduced" in rows[0]
+    assert rows[0].startswith("| {doc}`chapters/mgn` (`vtrm`) | One thing") and "| 2 of 3 reproduced" in rows[0]
     assert rows[1].startswith("| A title (`vtrm`) | One thing") and "the chapter waits for its runs" in rows[1]
 
 
