@@ -77,12 +77,12 @@ class Page:
 
     @property
     def verdicts(self) -> dict[str, int] | None:
-        """How many of the chapter's comparisons got each verdict; None where it has none."""
+        """How many of the comparisons and claims of its verdict got each word; None where a chapter has none."""
         for text in self.outputs:
             if text.startswith("**Our verdict,**"):
-                found = {name: re.search(rf"\b{name.capitalize()}: (\d+)", text) for name in VERDICTS}
-                if all(found.values()):
-                    return {name: int(match[1]) for name, match in found.items()}
+                found = {name: re.findall(rf"\b{name.capitalize()}: (\d+)", text) for name in VERDICTS}
+                if len({len(counts) for counts in found.values()}) == 1:
+                    return {name: sum(map(int, counts)) for name, counts in found.items()}
                 raise ValueError(f"{self.chapter}: its verdict lacks a count; `tables.verdict_sentence` writes all")
         return None
 

@@ -51,6 +51,12 @@ def test_a_page_is_read():
     assert (found.runs.records, found.runs.minutes, found.runs.commits) == (6, 12.6, "abc; def")
 
 
+def test_verdicts_on_comparisons_and_on_claims_add_up():
+    claims = "And over 2 claims of the text. Reproduced: 0. Not distinguishable: 1 (a). Contradicted: 1 (b)."
+    found = page(outputs=(VERDICT.format("Not distinguishable: 1 (c). ") + " " + claims,)).verdicts
+    assert found == {"reproduced": 2, "not distinguishable": 2, "contradicted": 1}
+
+
 def test_a_verdict_without_a_count_is_an_error():
     with pytest.raises(ValueError, match="mgn: its verdict lacks a count"):
         summary.results([page(outputs=(VERDICT.format(""),))])
