@@ -81,7 +81,7 @@ class Page:
         for text in self.outputs:
             if text.startswith("**Our verdict,**"):
                 found = {name: re.findall(rf"\b{name.capitalize()}: (\d+)", text) for name in VERDICTS}
-                if len({len(counts) for counts in found.values()}) == 1:
+                if found[VERDICTS[0]] and len({len(counts) for counts in found.values()}) == 1:
                     return {name: sum(map(int, counts)) for name, counts in found.items()}
                 raise ValueError(f"{self.chapter}: its verdict lacks a count; `tables.verdict_sentence` writes all")
         return None
