@@ -100,8 +100,7 @@ def facts_box(entries: Iterable[Entry], name: str) -> str:
     total = sum(entry.record["seconds"] for entry in entries)
     lines = [
         f"- {len(entries)} records, {total / 60:.1f} minutes of computing in all",
-        f"- commits: {_set(entry.record['commit'][:10] if entry.record['commit'] else 'none' for entry in entries)}"
-        + (" (with uncommitted changes)" if any(entry.record["dirty"] for entry in entries) else ""),
+        f"- commits: {_set(_commit(entry) for entry in entries)}",
         f"- device: {_set(entry.record['device'] for entry in entries)}",
         f"- versions: {_set(', '.join(f'{n} {v}' for n, v in e.record['versions'].items()) for e in entries)}",
         f"- between {min(e.record['start'] for e in entries)} and {max(e.record['end'] for e in entries)}",
@@ -122,6 +121,11 @@ def facts_box(entries: Iterable[Entry], name: str) -> str:
         header = ["run", "seed", "parameters", "images", "seconds", "key"]
         lines += ["", markdown("The training runs behind this page.", name, header, rows)]
     return "`````{dropdown} The runs behind this page\n" + "\n".join(lines) + "\n`````"
+
+
+def _commit(entry: Entry) -> str:
+    name = entry.record["commit"][:10] if entry.record["commit"] else "none"
+    return name + (" (with uncommitted changes)" if entry.record["dirty"] else "")
 
 
 def _set(values: Iterable[str]) -> str:
