@@ -86,6 +86,8 @@ def same_but_for_the_seed() -> list[list[dict]]:
     groups: dict[str, list[dict]] = {}
     for found in published():
         config = {name: value for name, value in found["config"].items() if name not in ("seed", "parents", "data")}
+        if config["scene"].get("benchmark") == "":
+            config["scene"] = {name: value for name, value in config["scene"].items() if name != "benchmark"}  # newer
         key = json.dumps([found["stage"], found["row"], config], sort_keys=True)
         groups.setdefault(key, []).append(found)
     return list(groups.values())
