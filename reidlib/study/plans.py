@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -183,8 +184,15 @@ _worker: dict = {}
 
 def _begin_worker(study: Study, done) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     study.threads = 1
     _worker.update(study=study, done=done)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would go on training for nobody; checkpoints are kept."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _compute(need: Need, seed: int) -> None:

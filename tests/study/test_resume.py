@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -55,3 +56,34 @@ def test_sigkill_and_again(tmp_path):
     (after_kill, resumed), (undisturbed, fresh) = weights(tmp_path / "killed"), weights(tmp_path / "whole")
     assert resumed and not fresh
     assert after_kill == undisturbed
+
+
+WORKER = """
+import multiprocessing, sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from reidlib.study import plans
+
+def work():
+    plans._begin_worker(SimpleNamespace(), None)
+    Path(sys.argv[1]).write_text("begun")
+    time.sleep(600)
+
+if __name__ == "__main__":
+    multiprocessing.get_context("fork").Process(target=work).start()
+    time.sleep(600)
+"""
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    """They would train for nobody. Both hold the write end of a pipe: its end is read when both are gone."""
+    begun = tmp_path / "begun"
+    parent = subprocess.Popen([sys.executable, "-c", WORKER, str(begun)], cwd=ROOT, stdout=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not begun.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    parent.kill()
+    reader = threading.Thread(target=parent.stdout.read, daemon=True)
+    reader.start()
+    reader.join(timeout=30)
+    assert begun.exists() and not reader.is_alive(), "the worker is still there"
