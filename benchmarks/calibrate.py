@@ -13,7 +13,7 @@ courtside: report `vtrm`'s plain MGN, mAP plain and re-ranked. As the report's v
 larger gallery is harder, the profile's are taken 50 at a time.
 crosswalk: report `stronger`'s Strong Baseline, mAP and rank-1, on the profile's own test split, which has fewer
 identities than the report's and so is somewhat easier.
-mars, ilidsvid: report `ica`'s Model 1, rank-1 and in MARS's layout mAP, likewise. Not named knobs are Crosswalk's.
+mars, ilidsvid: report `ica`'s Model 1, rank-1 and in MARS's layout mAP, likewise; from Crosswalk's knobs.
 
 Nothing else is computed here: no other row, loss or ranking.
 """
@@ -31,6 +31,7 @@ from torch import Tensor
 
 from reidlib.data import open_dataset
 from reidlib.data.paths import data_home
+from reidlib.data.worlds.crosswalk import CrosswalkSpec
 from reidlib.study.data import PROTOCOLS, TEST, WORLDS, Scene, courtside_spec, crosswalk_spec, video_spec
 from reidlib.study.profile import load_profile
 from reidlib.study.provenance import ROOT
@@ -95,8 +96,9 @@ def of_benchmark(benchmark: str) -> Callable[[dict[str, Tensor]], dict[str, floa
 
 def of_tracklets(benchmark: str, **target: float) -> Calibration:
     """Crosswalk in a layout of tracklets."""
+    plain = CrosswalkSpec()
     return Calibration(
-        start={},
+        start={name: getattr(plain, name) for name in ("occlusion", "viewpoint_change", "detector_jitter")},
         target={"report": f"ica, Table 1, {ica.BASELINE}"} | {name: value / 100 for name, value in target.items()},
         spec=lambda **knobs: video_spec(benchmark, PROFILE.train_ids, PROFILE.test_ids, **knobs),
         recipe=ica.model(benchmark, ica.BASELINE),

@@ -89,6 +89,9 @@ FRAME_INTERVAL = 0.16  # s
 TRACKLET_FRAMES = {"mars": 16, "ilidsvid": 48, "prid2011": 48}  # of the longest tracklet
 FULL_IDS = {"mars": (208, 209), "ilidsvid": (150, 150), "prid2011": (89, 89)}  # to train on and to test, at full size
 LEAST_IDS = 4  # of either: one batch of four persons
+# What differs from version 1 of Crosswalk, by benchmarks/calibrate.py. iLIDS-VID's layout came near its target as it is,
+# and PRID 2011's, which no row is trained on from the start but two, keeps to it.
+VIDEO_KNOBS = {"mars": {"viewpoint_change": 0.27}}
 
 
 def video_spec(benchmark: str, train_ids: int, test_ids: int, **knobs) -> CrosswalkSpec:
@@ -102,6 +105,7 @@ def video_spec(benchmark: str, train_ids: int, test_ids: int, **knobs) -> Crossw
     test = train if benchmark in SPLITS else max(LEAST_IDS, round(test * test_ids / beside.test_ids))
     sizes = {"frames_per_tracklet": TRACKLET_FRAMES[benchmark], "frame_interval": FRAME_INTERVAL}
     sizes |= {"cameras": 2} if benchmark in SPLITS else {}
+    knobs = VIDEO_KNOBS.get(benchmark, {}) | knobs
     return CrosswalkSpec(layout=benchmark, train_ids=train, test_ids=test, **sizes | knobs)
 
 

@@ -17,9 +17,11 @@ from reidlib.data.worlds import CourtsideSpec, crosswalk, frozen_manifest, froze
 from reidlib.data.worlds.crosswalk import CrosswalkSpec
 from reidlib.data.worlds.spec import PERSON_OFFSET
 from reidlib.study.chapter import published_records
+from reidlib.study.data import VIDEO
 from reidlib.study.tables import markdown
 
 COURTSIDE, CROSSWALK = "courtside-1", "crosswalk-1"  # of the full-size worlds, with the real data sets' counts
+TRACKLETS = tuple(f"crosswalk-1-{layout}" for layout in VIDEO)  # likewise, a part of the persons: see study.data
 Spec = CourtsideSpec | CrosswalkSpec
 
 
@@ -108,6 +110,11 @@ MEASURED = {
         {"plain": "mAP", "rank1": "rank-1"},
         "the Strong Baseline of report `stronger` on the laptop profile's test split",
     ),
+    "mars": (
+        {"plain": "mAP", "rank1": "rank-1"},
+        "Model 1 of report `ica` on the laptop profile's test split in MARS's layout",
+    ),
+    "ilidsvid": ({"rank1": "rank-1"}, "Model 1 of report `ica` on a split of the laptop profile in iLIDS-VID's layout"),
 }
 
 
@@ -119,7 +126,7 @@ def calibration_table(world: str, name: str) -> str:
     rows += [[_knobs(found["knobs"]), *(f"{100 * found[c]:.1f}" for c in columns)] for found in record["candidates"]]
     caption = (
         f"Calibration: {what}; in the order tried, world seed {seeds['world']}, training seed {seeds['training']}. "
-        f"Knobs not named: {_knobs(record['start'])}. Chosen, by the smallest sum of both differences to the target: "
+        f"Knobs not named: {_knobs(record['start'])}. Chosen, by the smallest sum of the differences to the target: "
         f"{_knobs(record['chosen'])}."
     )
     return markdown(caption, name, ["knobs", *columns.values()], rows)
