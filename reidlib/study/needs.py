@@ -10,7 +10,7 @@ from reidlib.study.data import EVALUATED, TEST, VAL, Scene
 from reidlib.study.fusing import Fusion
 from reidlib.study.ranking import Ranking
 from reidlib.study.recipe import Recipe
-from reidlib.study.recipes import along, along_ensemble, attention, guesses, ica, stronger, vtrm
+from reidlib.study.recipes import along, along_ensemble, attention, guesses, ica, stronger, synthesis, vtrm
 from reidlib.study.runner import Study
 from reidlib.study.search import search_of
 
@@ -152,6 +152,24 @@ def _attention(study: Study) -> list[Need]:
     return needs + ([Need(search.winner, _all(rankings, [test]))] if search.finished else [])
 
 
+def _synthesis(study: Study) -> list[Need]:
+    plain, market = Ranking(), Ranking(protocol=stronger.MARKET)
+    needs = [Need(synthesis.base(), (), audit=True)]
+    needs += [Need(r, _all([plain])) for r in [*synthesis.added().values(), *synthesis.left_out().values()]]
+    needs += [Need(recipe, (), features=(VAL, synthesis.FLIPPED)) for recipe in synthesis.models().values()]
+    if study.data.spec is not None:
+        scenes = [synthesis.shifted(knob, value) for knob, values in synthesis.SHIFTS.items() for value in values]
+        for recipe, ranking, flip in synthesis.carried().values():
+            own = [(ranking, replace(scene, flip=flip)) for scene in scenes]
+            needs.append(Need(recipe, tuple(dict.fromkeys([*_all([plain], scenes), *own]))))
+        for pair in [*synthesis.noisy().values(), *synthesis.sized(study.profile).values()]:
+            needs += [Need(recipe, _all([plain]), audit=recipe.audit) for recipe in pair]
+    crossing = [*synthesis.pedestrians().values(), stronger.strong(stronger.MARKET), stronger.stronger(stronger.MARKET)]
+    needs += [Need(recipe, _all([market], [TEST]), audit=recipe.audit) for recipe in crossing]
+    clips = [*synthesis.clips().values(), *synthesis.own_clips().values()]
+    return needs + [Need(recipe, (ica.own(ica.MARS),)) for recipe in clips]
+
+
 def _worlds(study: Study) -> list[Need]:
     return []  # drawn from the spec
 
@@ -167,7 +185,8 @@ CHAPTERS: dict[str, Callable[[Study], list]] = {
     "stronger": _stronger,
     "ica": _ica,
     "attention": _attention,
+    "synthesis": _synthesis,
 }
 
 # Written and tested, each can be run by itself; no part of `reid study` and of the book yet, whose runs it lacks.
-WAITING = ("ica", "attention")
+WAITING = ("ica", "attention", "synthesis")
