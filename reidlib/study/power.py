@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 SIGNIFICANT, POWER = 0.05, 0.8  # two-sided; the chance to see a difference that is there
-STEPS = norm.ppf(1 - SIGNIFICANT / 2) + norm.ppf(POWER)  # standard errors that such a difference has to be
+STEPS = float(norm.ppf(1 - SIGNIFICANT / 2) + norm.ppf(POWER))  # standard errors that such a difference has to be
 DIFFERENCES = (0.5, 1.0, 2.0)  # points of mAP
 SEEDS = (1, 3, 5, 10)
 REPORTS_QUERIES = 50  # of SynergyReID's validation split
@@ -66,6 +66,6 @@ def median(of: Sequence[Components]) -> Components:
     return Components(*(float(np.median([getattr(one, name) for one in of])) for name in ("seed", "query", "rest")))
 
 
-def within_noise(difference: float, of: Components, *, seeds: int = 1, queries: int = REPORTS_QUERIES) -> bool:
-    """Whether a reported difference, in points, is one that two rows of equal worth may show, in 95 of 100 tables."""
-    return abs(difference) <= norm.ppf(1 - SIGNIFICANT / 2) * of.error(seeds, queries)
+def margin(of: Components, *, seeds: int = 1, queries: int = REPORTS_QUERIES) -> float:
+    """What two rows of equal worth differ by, at most, in 95 of 100 tables of this size, in points."""
+    return float(norm.ppf(1 - SIGNIFICANT / 2)) * of.error(seeds, queries)

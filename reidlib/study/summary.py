@@ -54,7 +54,8 @@ def results(pages: Sequence[Page]) -> str:
     for page in pages:
         if page.verdicts is None:
             continue
-        parts += [f"## {page.title}", f"{{doc}}`chapters/{page.chapter}`, report `{page.report}`: {_counts(page)}."]
+        of = f", report `{page.report}`" if page.report else ""
+        parts += [f"## {page.title}", f"{{doc}}`chapters/{page.chapter}`{of}: {_counts(page)}."]
         parts += [_repeated(table) for table in page.tables if not ASIDE.search(table.name)]
     return "\n\n".join(parts) + "\n"
 
@@ -72,7 +73,7 @@ def verdicts(pages: Sequence[Page]) -> str:
         if page.claim is None:
             continue
         chapter = f"{{doc}}`chapters/{page.chapter}`" if page.start else page.title
-        rows.append([f"{chapter} (`{page.report}`)", page.claim, _counts(page)])
+        rows.append([chapter + (f" (`{page.report}`)" if page.report else ""), page.claim, _counts(page)])
     caption = "What each chapter's report claims, and our verdicts on the differences that it claims."
     return markdown(caption, "tab-verdicts", ["chapter (report)", "claim", "our verdicts"], rows, left=(0, 1, 2)) + "\n"
 

@@ -109,6 +109,9 @@ class Synthesis:
     def candidates(self) -> list[Candidate]:
         return budgets.candidates(self.study)
 
+    def candidate(self, cell: Cell) -> Candidate:
+        return self.candidates[processing.cells().index(cell)]
+
     @cached_property
     def recommended(self) -> dict[str, Candidate | None]:
         return {name: budgets.choose(self.candidates, seconds) for name, seconds in budgets.BUDGETS.items()}

@@ -168,7 +168,8 @@ def noisy() -> dict[float, tuple[Recipe, Recipe]]:
 def sized(profile: Profile) -> dict[int, tuple[Recipe, Recipe]]:
     """(baseline, full stack) by the number of training identities, fewer in proportion in a profile below 160."""
     found, scale = {}, min(1.0, profile.train_ids / 160)
-    for count in sorted({max(4, round(scale * ids)) for ids in IDENTITIES} | {profile.train_ids}):
+    least = CourtsideSpec.people_per_shot
+    for count in sorted({max(least, round(scale * ids)) for ids in IDENTITIES} | {profile.train_ids}):
         knobs = () if count == profile.train_ids else (("train_ids", count),)
         found[count] = base(knobs), full(knobs)
     return found
