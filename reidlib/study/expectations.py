@@ -66,7 +66,7 @@ def findings(s: Synthesis) -> list[Finding]:
         Finding(
             "h",
             "what was made for basketball carries to pedestrians",
-            f"mAP on Market-1501's protocol: full stack minus {stronger.STRONGER}",
+            f"mAP on Market-1501's protocol: full stack (without curation) minus {stronger.STRONGER}",
             "points",
             rows[synthesis.FULL].minus(rows[stronger.STRONGER]),
         )

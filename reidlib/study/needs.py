@@ -186,7 +186,7 @@ def _synthesis(study: Study) -> list[Need | FusionNeed | FactorialNeed | CostNee
         for pair in [*synthesis.noisy().values(), *synthesis.sized(study.profile).values()]:
             needs += [Need(recipe, _all([plain]), audit=recipe.audit) for recipe in pair]
     crossing = [*synthesis.pedestrians().values(), stronger.strong(stronger.MARKET), stronger.stronger(stronger.MARKET)]
-    needs += [Need(recipe, _all([market], [TEST]), audit=recipe.audit) for recipe in crossing]
+    needs += [Need(recipe, _all([market], [TEST])) for recipe in crossing]
     clips = [*synthesis.clips().values(), *synthesis.own_clips().values()]
     needs += [Need(recipe, (ica.own(ica.MARS),)) for recipe in clips]
     return needs + (_confirmation(study) if study.data.has_labels("test") else [])
