@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--publish", action="store_true", help="into book/ itself instead of a copy in _build/")
     study.set_defaults(run=_study)
 
-    summary = commands.add_parser("summary", help="write results.md, status.md and the verdicts of book/ anew")
+    summary = commands.add_parser("summary", help="write anew what sums up book/, in it and in the README")
     summary.set_defaults(run=_summary)
 
     train = commands.add_parser("train", help="train from scratch on your own images and report mAP and CMC")
@@ -69,9 +69,9 @@ def _study(options: argparse.Namespace) -> None:
 
 def _summary(options: argparse.Namespace) -> None:
     from reidlib.study.provenance import ROOT
-    from reidlib.study.summary import write_summary
+    from reidlib.study.summary import write_readme, write_summary
 
-    for path in write_summary(ROOT / "book"):
+    for path in [*write_summary(ROOT / "book"), write_readme(ROOT / "README.md", ROOT / "book")]:
         print(path.relative_to(ROOT))
 
 
