@@ -189,6 +189,11 @@ def _synthesis(study: Study) -> list[Need | FusionNeed | FactorialNeed | CostNee
     needs += [Need(recipe, _all([market], [TEST])) for recipe in crossing]
     clips = [*synthesis.clips().values(), *synthesis.own_clips().values()]
     needs += [Need(recipe, (ica.own(ica.MARS),)) for recipe in clips]
+    # The steps of the reports' tables, whose noise `reidlib.study.noise` takes.
+    needs += [Need(recipe, ((ranking, scene),)) for recipe, ranking, scene in along.table1().values()]
+    needs += [Need(recipe, _all([plain, Ranking(rerank=True)])) for recipe in vtrm.table1().values()]
+    needs.append(Need(vtrm.six_times(), _all(vtrm.table2().values())))
+    needs += [Need(make(stronger.SYNERGY), _all([plain])) for make in (stronger.strong, stronger.stronger)]
     return needs + (_confirmation(study) if study.data.has_labels("test") else [])
 
 

@@ -42,17 +42,17 @@ _TRICKS = {
 }
 FLIPPED = Scene(flip=True)
 BASE, FULL, THIRD, OSNET = "baseline", "full stack", "baseline, a third of the epochs", "OSNet"
-WITHOUT_BRANCHES = f"without {BRANCHES}"
+WITHOUT_BRANCHES, WITHOUT_CURATION = f"without {BRANCHES}", f"{FULL} without {CURATION}"
 
 # What the reports do in the same place, so that one run has one of them, and which one this stack has.
 EXCLUSIVE = {
     "learning rate and length": "three schedules; the winner's, a constant 0.005 over 180 epochs, for every row",
-    "place of the triplet loss": "before the BNNeck (`along`, Luo et al.) or behind it on unit length (`stronger`)",
-    "what classifies": "cross-entropy of the products or the class form of the circle loss, which wants cosines",
+    "place of the triplet loss": "before the BNNeck (`along`, Luo et al.) or behind it on unit length (`stronger`), which the full stack has",
+    "what classifies": "cross-entropy of products, or the class form of the circle loss, of cosines, which the full stack has",
     "pairs": "the triplet loss or the pair form of the circle loss; the triplet loss stays",
     "network": "OSNet has no late stages to copy into branches: it is a member of the fusion, not a part",
     "λ of the re-ranking": "0.3 (`vtrm`, `stronger`) or 0.1 (`along`), the winner's",
-    "frames into one feature": "ICA's projection of the mean or a weighted sum by attention",
+    "frames into one feature": "ICA's projection of the mean or a weighted sum by attention: rows of each",
     "erasing in step and the attention loss": "a clip erased as one gives the loss no frame to tell from the others",
 }
 
@@ -180,7 +180,7 @@ def pedestrians() -> dict[str, Recipe]:
 
     Without curation, which fills every identity up to the twenty frames that a Courtside identity has.
     """
-    recipes = {BASE: replace(base(), audit=False), FULL: left_out()[CURATION]}
+    recipes = {BASE: replace(base(), audit=False), WITHOUT_CURATION: left_out()[CURATION]}
     return {name: replace(recipe, benchmark=stronger.MARKET) for name, recipe in recipes.items()}
 
 
