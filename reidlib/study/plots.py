@@ -128,7 +128,7 @@ def gain_and_cost(
     for place in dict.fromkeys(chosen.values()):
         names = ", ".join(name for name, other in chosen.items() if other == place)
         axis.scatter(*place, s=140, facecolors="none", edgecolors="k", linewidths=1.2)
-        axis.annotate(names, place, xytext=(0, -16), textcoords="offset points", ha="center", fontsize=8)
+        axis.annotate(names, place, xytext=(-10, 6), textcoords="offset points", ha="right", fontsize=8)
     axis.set(xscale="log", xlabel="seconds of one thread, training included", ylabel="mAP, percent")
     figure.legend(fontsize=8, ncols=3, frameon=False, loc="outside lower center")
     sns.despine(ax=axis)
