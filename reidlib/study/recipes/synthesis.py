@@ -47,8 +47,8 @@ WITHOUT_BRANCHES, WITHOUT_CURATION = f"without {BRANCHES}", f"{FULL} without {CU
 # What the reports do in the same place, so that one run has one of them, and which one this stack has.
 EXCLUSIVE = {
     "learning rate and length": "three schedules; the winner's, a constant 0.005 over 180 epochs, for every row",
-    "place of the triplet loss": "before the BNNeck (`along`) or behind it on unit length (`stronger`): it has the latter",
-    "what classifies": "cross-entropy of products or the circle loss of cosines: it has the latter",
+    "place of the triplet loss": "before the BNNeck (`along`) or behind it on unit length (`stronger`), as here",
+    "what classifies": "cross-entropy of products or the circle loss of cosines, as in the full stack",
     "pairs": "the triplet loss or the pair form of the circle loss; the triplet loss stays",
     "network": "OSNet has no late stages to copy into branches: it is a member of the fusion, not a part",
     "λ of the re-ranking": "0.3 (`vtrm`, `stronger`) or 0.1 (`along`), the winner's",
