@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--publish", action="store_true", help="into book/ itself instead of a copy in _build/")
     study.set_defaults(run=_study)
 
-    summary = commands.add_parser("summary", help="write results.md, status.md and the verdicts of book/ anew")
+    summary = commands.add_parser("summary", help="write anew what sums up book/, in it and in the README")
     summary.set_defaults(run=_summary)
 
     train = commands.add_parser("train", help="train from scratch on your own images and report mAP and CMC")
@@ -69,9 +69,9 @@ def _study(options: argparse.Namespace) -> None:
 
 def _summary(options: argparse.Namespace) -> None:
     from reidlib.study.provenance import ROOT
-    from reidlib.study.summary import write_summary
+    from reidlib.study.summary import write_readme, write_summary
 
-    for path in write_summary(ROOT / "book"):
+    for path in [*write_summary(ROOT / "book"), write_readme(ROOT / "README.md", ROOT / "book")]:
         print(path.relative_to(ROOT))
 
 
@@ -106,6 +106,7 @@ def _world(options: argparse.Namespace) -> None:
 
 def _store(options: argparse.Namespace) -> None:
     from reidlib.data.paths import data_home
+    from reidlib.study.factorial import FILE as FACTORIAL
     from reidlib.study.plans import ATTENDED, AUDIT, EXAMINED, FEATURES
     from reidlib.study.store import all_entries, copy_entries
 
@@ -119,7 +120,7 @@ def _store(options: argparse.Namespace) -> None:
             seed = e.record["config"].get("seed", "")
             print(f"{e.record['stage']:9} {e.key[:12]}  {e.record['profile']:8} {e.record['row']}, seed {seed}")
         return
-    files = [FEATURES, AUDIT, EXAMINED, ATTENDED] + (["weights.safetensors"] if options.weights else [])
+    files = [FEATURES, AUDIT, EXAMINED, ATTENDED, FACTORIAL] + (["weights.safetensors"] if options.weights else [])
     target = own if options.action == "import" else options.folder
     size = copy_entries(entries, target, files=files)
     print(f"{len(entries)} records, {size / 2**20:.1f} MiB, {options.action}ed")

@@ -31,6 +31,7 @@ class MGN(nn.Module):
     metric_feature: which feature of a head the triplet loss sees, "after" the BNNeck (FastReID's MGN) or "before"
         it (Bag of Tricks). FastReID's "before" would be the pooled map; here it is the reduced D-dimensional one.
     classifier_std: spread of the starting classifier weights; 0.01 in FastReID, 0.001 in Bag of Tricks.
+    dropout, cosine: of every head's classifier, see Head; report `along`'s, for its circle loss on this network.
 
     Shared are the stem, layer1, layer2 and the first block of layer3; every branch starts from its own copy of the
     same remaining weights. The paper's first branch has stride 2 in layer4. The report follows Bag of Tricks' last
@@ -47,7 +48,7 @@ class MGN(nn.Module):
 
     def __init__(self, parts: Sequence[int] = (1, 2, 3), *, num_classes: int = 1, backbone: str = "resnet50_ibn",
                  width: float = 1.0, part_dim: int = 256, pooling: str = "gem", metric_feature: str = "after",
-                 classifier_std: float = 0.01):
+                 classifier_std: float = 0.01, dropout: float = 0.0, cosine: bool = False):
         super().__init__()
         if not isinstance(parts, Sequence) or not parts or not all(isinstance(k, int) and k >= 1 for k in parts):
             raise ValueError(f"parts: want one int >= 1 per branch, such as (1, 2, 3), got {parts!r}")
@@ -60,7 +61,7 @@ class MGN(nn.Module):
         self.branches = nn.ModuleList(copy.deepcopy(branch) for _ in self.parts)
 
         head = partial(Head, body.channels, num_classes, dim=part_dim, pooling=pooling, metric_feature=metric_feature,
-                       classifier_std=classifier_std)
+                       classifier_std=classifier_std, dropout=dropout, cosine=cosine)
         self.global_heads = nn.ModuleList(head() for _ in self.parts)
         self.stripe_heads = nn.ModuleList(nn.ModuleList(head() for _ in range(k if k > 1 else 0)) for k in self.parts)
         self.feature_dim = part_dim * (len(self.global_heads) + sum(len(heads) for heads in self.stripe_heads))

@@ -228,9 +228,13 @@ class StudyData:
         return _open_world(self.training_spec(knobs), self.split) if knobs else self.dataset
 
     def training_spec(self, knobs: Knobs) -> CourtsideSpec | CrosswalkSpec:
-        """The world of the profile's training and validation people with other knobs."""
+        """The world of the profile's training and validation people with other knobs.
+
+        "train_ids" is one of them: of two sizes the smaller one's people are the first of the larger one's.
+        """
         self._want_world(knobs)
-        return self._spec(self.profile.train_ids, self.profile.val_ids, 0, **dict(knobs))
+        sizes = {"train_ids": self.profile.train_ids, "val_ids": self.profile.val_ids, "test_ids": 0}
+        return self._spec(**sizes | dict(knobs))
 
     def _want_world(self, knobs: Knobs) -> None:
         if self.spec is None:

@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import product
 
+from reidlib.study import budgets
+from reidlib.study.costs import CostNeed
 from reidlib.study.data import EVALUATED, TEST, VAL, Scene
+from reidlib.study.factorial import FactorialNeed
 from reidlib.study.fusing import Fusion
 from reidlib.study.ranking import Ranking
 from reidlib.study.recipe import Recipe
-from reidlib.study.recipes import along, along_ensemble, attention, guesses, ica, stronger, vtrm
+from reidlib.study.recipes import along, along_ensemble, attention, guesses, ica, stronger, synthesis, vtrm
 from reidlib.study.runner import Study
 from reidlib.study.search import search_of
+from reidlib.study.store import Entry
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,28 @@ class Need:
 
 @dataclass(frozen=True)
 class FusionNeed:
-    """Several recipes, fused in a scene; computed when their own needs are."""
+    """Several recipes, fused in a scene; computed when their own needs are, as every need of JOINT."""
 
     recipes: tuple[Recipe, ...]
     fusion: Fusion
     scene: Scene = VAL
+    seeds: tuple[int, ...] = ()
+    files: tuple[str, ...] = ()
+
+    @property
+    def scenes(self) -> tuple[Scene, ...]:
+        return (self.scene,)
+
+    def find(self, study: Study, seed: int) -> Entry | None:
+        return study.store.find("fuse", study.fuse_key(self.recipes, seed, self.fusion, self.scene))
+
+    def compute(self, study: Study, seed: int) -> Entry:
+        return study.fuse(self.recipes, seed, self.fusion, self.scene)
+
+
+# What one process computes when the runs are there. Each has: recipes and scenes, whose features it reads; seeds, () of
+# the profile; files, published with its record; find(study, seed), the entry or None; compute(study, seed), the entry.
+JOINT = (FusionNeed, FactorialNeed, CostNeed)
 
 
 def _all(rankings: Iterable[Ranking], scenes: Iterable[Scene] = (VAL,)) -> tuple[tuple[Ranking, Scene], ...]:
@@ -152,6 +173,46 @@ def _attention(study: Study) -> list[Need]:
     return needs + ([Need(search.winner, _all(rankings, [test]))] if search.finished else [])
 
 
+def _synthesis(study: Study) -> list[Need | FusionNeed | FactorialNeed | CostNeed]:
+    plain, market = Ranking(), Ranking(protocol=stronger.MARKET)
+    needs = [Need(synthesis.base(), (), audit=True)]
+    needs += [Need(r, _all([plain])) for r in [*synthesis.added().values(), *synthesis.left_out().values()]]
+    needs += [FactorialNeed(), *(CostNeed(r, study.profile.seeds[:1]) for r in synthesis.models().values())]
+    if study.data.spec is not None:
+        scenes = [synthesis.shifted(knob, value) for knob, values in synthesis.SHIFTS.items() for value in values]
+        for recipe, ranking, flip in synthesis.carried().values():
+            own = [(ranking, replace(scene, flip=flip)) for scene in scenes]
+            needs.append(Need(recipe, tuple(dict.fromkeys([*_all([plain], scenes), *own]))))
+        for pair in [*synthesis.noisy().values(), *synthesis.sized(study.profile).values()]:
+            needs += [Need(recipe, _all([plain]), audit=recipe.audit) for recipe in pair]
+    crossing = [*synthesis.pedestrians().values(), stronger.strong(stronger.MARKET), stronger.stronger(stronger.MARKET)]
+    needs += [Need(recipe, _all([market], [TEST])) for recipe in crossing]
+    clips = [*synthesis.clips().values(), *synthesis.own_clips().values()]
+    needs += [Need(recipe, (ica.own(ica.MARS),)) for recipe in clips]
+    # The steps of the reports' tables, whose noise `reidlib.study.noise` takes.
+    needs += [Need(recipe, ((ranking, scene),)) for recipe, ranking, scene in along.table1().values()]
+    needs += [Need(recipe, _all([plain, Ranking(rerank=True)])) for recipe in vtrm.table1().values()]
+    needs.append(Need(vtrm.six_times(), _all(vtrm.table2().values())))
+    needs += [Need(make(stronger.SYNERGY), _all([plain])) for make in (stronger.strong, stronger.stronger)]
+    return needs + (_confirmation(study) if study.data.has_labels("test") else [])
+
+
+def _confirmation(study: Study) -> list[Need | FusionNeed]:
+    """What the budgets' rule recommends, on the test split: known when the validation split is done with."""
+    if not budgets.ready(study):
+        return []
+    recipe, ranking, scene = along.setting(along.TRICKS)
+    needs: list[Need | FusionNeed] = [Need(recipe, ((ranking, replace(scene, split="test")),))]
+    models = synthesis.models()
+    for cell in {candidate.cell for candidate in budgets.recommended(study).values() if candidate}:
+        recipes = tuple(models[name] for name in cell.models)
+        if cell.fused:
+            needs.append(FusionNeed(recipes, cell.fused, cell.scene("test")))
+        else:
+            needs.append(Need(recipes[0], ((cell.ranking, cell.scene("test")),)))
+    return needs
+
+
 def _worlds(study: Study) -> list[Need]:
     return []  # drawn from the spec
 
@@ -167,7 +228,8 @@ CHAPTERS: dict[str, Callable[[Study], list]] = {
     "stronger": _stronger,
     "ica": _ica,
     "attention": _attention,
+    "synthesis": _synthesis,
 }
 
 # Written and tested, each can be run by itself; no part of `reid study` and of the book yet, whose runs it lacks.
-WAITING = ("ica", "attention")
+WAITING = ("ica", "attention", "synthesis")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from itertools import product
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -20,7 +20,7 @@ from reidlib.study.attending import FILE as ATTENDED
 from reidlib.study.attending import attend_key, attended
 from reidlib.study.examining import FILE as EXAMINED
 from reidlib.study.examining import examine_key, examined
-from reidlib.study.needs import CHAPTERS, FusionNeed, Need
+from reidlib.study.needs import CHAPTERS, JOINT, Need
 from reidlib.study.recipe import Recipe
 from reidlib.study.runner import Study
 from reidlib.study.store import Entry
@@ -35,14 +35,20 @@ def run(study: Study, chapters: list[str]) -> None:
     On the CPU each core trains one run on one thread: two runs of two threads each wait for each other, and one
     thread's sums do not depend on the number of cores. A GPU takes as many runs side by side as `_at_once` says.
     """
-    while jobs := _jobs(study, chapters):  # a search knows its next trials when it knows what came of the last
-        for benchmark in sorted(set().union(*(_benchmarks(need) for need, _ in jobs))):
-            study.data_of(benchmark).dataset  # noqa: B018  rendered now, so that keys are those of the data on this disk
-        _run_jobs(study, _jobs(study, chapters))
-    fusions = list(product(study.profile.seeds, _needs(study, chapters, FusionNeed)))
-    bar = tqdm(fusions, desc="fusions", leave=False, disable=not fusions)
-    for seed, need in bar:  # seed by seed: its members' distances are kept
-        study.fuse(need.recipes, seed, need.fusion, need.scene)
+    while True:  # a search knows its next trials, and a choice what is to be confirmed, when the last needs are met
+        if jobs := _jobs(study, chapters):
+            for benchmark in sorted(set().union(*(_benchmarks(need) for need, _ in jobs))):
+                study.data_of(benchmark).dataset  # noqa: B018  rendered now: keys are those of the data on this disk
+            _run_jobs(study, _jobs(study, chapters))
+            continue
+        joint = [
+            job for job in _with_seeds(study, _needs(study, chapters, JOINT)) if job[0].find(study, job[1]) is None
+        ]
+        if not joint:
+            return
+        joint.sort(key=lambda job: job[1])  # seed by seed: its members' distances are kept
+        for need, seed in tqdm(joint, desc="of several runs", leave=False):
+            need.compute(study, seed)
 
 
 def _benchmarks(need: Need) -> set[str]:
@@ -132,21 +138,20 @@ def _jobs(study: Study, chapters: list[str]) -> list[tuple[Need, int]]:
     return [job for _, job in sorted(jobs.items(), key=order)]
 
 
-def _with_seeds(study: Study, needs: list[Need]) -> Iterator[tuple[Need, int]]:
+def _with_seeds(study: Study, needs: list) -> Iterator[tuple[Any, int]]:
     return ((need, seed) for need in needs for seed in need.seeds or study.profile.seeds)
 
 
-def _needs(study: Study, chapters: list[str], kind: type) -> list:
+def _needs(study: Study, chapters: list[str], kind: type | tuple[type, ...]) -> list:
     return [need for chapter in chapters for need in CHAPTERS[chapter](study) if isinstance(need, kind)]
 
 
 def _members(study: Study, chapters: list[str]) -> list[Need]:
     """The needs of single runs: the chapters' own, first models, and members of fusions, where these are missing."""
     needs = _needs(study, chapters, Need)
-    for need in _needs(study, chapters, FusionNeed):
-        keys = [study.fuse_key(need.recipes, seed, need.fusion, need.scene) for seed in study.profile.seeds]
-        if any(study.store.find("fuse", key) is None for key in keys):
-            needs += [Need(recipe, (), features=(need.scene,)) for recipe in need.recipes]
+    for need in _needs(study, chapters, JOINT):
+        if any(need.find(study, seed) is None for seed in need.seeds or study.profile.seeds):
+            needs += [Need(recipe, (), features=need.scenes) for recipe in need.recipes]
     lacking = [need.recipe for need, seed in _with_seeds(study, needs) if _lacks(study, need, seed)]
     return needs + [Need(recipe.first_model, (), audit=True) for recipe in lacking if recipe.first_model]
 
@@ -238,6 +243,6 @@ def entries(study: Study, chapters: list[str]) -> list[tuple[Entry, list[str]]]:
             files = [FEATURES] if scene in need.features else []
             key = study.features_key(need.recipe, seed, scene)
             add(study.store.find("features", key, needs=files[0] if files else None), files)
-    for need, seed in product(_needs(study, chapters, FusionNeed), study.profile.seeds):
-        add(study.fuse(need.recipes, seed, need.fusion, need.scene), [])
+    for need, seed in _with_seeds(study, _needs(study, chapters, JOINT)):
+        add(need.compute(study, seed), list(need.files))
     return list(found.values())

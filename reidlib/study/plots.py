@@ -118,6 +118,23 @@ def interval_lines(
     return figure
 
 
+def gain_and_cost(
+    points: Mapping[str, Sequence[tuple[float, float]]], chosen: Mapping[str, tuple[float, float]]
+) -> Figure:
+    """(seconds, mAP) of candidates on a logarithmic axis, a colour a kind; a ring and its name for what is chosen."""
+    figure, axis = plt.subplots(figsize=(7.2, 4.2), facecolor="w", layout="constrained")
+    for number, (name, pairs) in enumerate(points.items()):
+        axis.scatter(*zip(*pairs, strict=True), s=18, marker=MARKS[number], color=PALETTE[number], label=name)
+    for place in dict.fromkeys(chosen.values()):
+        names = ", ".join(name for name, other in chosen.items() if other == place)
+        axis.scatter(*place, s=140, facecolors="none", edgecolors="k", linewidths=1.2)
+        axis.annotate(names, place, xytext=(-10, 6), textcoords="offset points", ha="right", fontsize=8)
+    axis.set(xscale="log", xlabel="seconds of one thread, training included", ylabel="mAP, percent")
+    figure.legend(fontsize=8, ncols=3, frameon=False, loc="outside lower center")
+    sns.despine(ax=axis)
+    return figure
+
+
 def votes(shares: np.ndarray) -> Figure:
     """(steps, K) shares of 1 .. K votes as stacked bars, all K votes at the bottom."""
     figure, axis = plt.subplots(figsize=(7.2, 3.2), facecolor="w", layout="constrained")

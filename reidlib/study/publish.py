@@ -20,7 +20,7 @@ from reidlib.study.profile import load_profile, profile_path
 from reidlib.study.provenance import ROOT
 from reidlib.study.runner import VERSIONS
 from reidlib.study.store import Entry, copy_entries
-from reidlib.study.summary import write_summary
+from reidlib.study.summary import write_readme, write_summary
 
 
 def study_book(profile_name: str, *, publish: bool = False) -> Path:
@@ -43,6 +43,8 @@ def study_book(profile_name: str, *, publish: bool = False) -> Path:
     for chapter in chapters:
         execute(chapter, profile_name, book)
     write_summary(book)
+    if publish:
+        write_readme(ROOT / "README.md", book)
     return build(book)
 
 

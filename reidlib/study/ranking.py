@@ -144,6 +144,12 @@ def _distances_of_queries(gallery: Gallery, reranking: Reranking, expanding: Exp
     return rerank.k_reciprocal(query, images, k1, k2, lambda_value, rows="query", variant=variant)
 
 
+def forget() -> None:
+    """Drops the distances that are kept in memory, so that a timing does not find them there."""
+    _distances_of_all.cache_clear()
+    _distances_of_queries.cache_clear()
+
+
 def plain_distances(gallery: Gallery, ranking: Ranking) -> tuple[Tensor, Tensor, Tensor]:
     """Query-gallery (m, n), query-query (m, m) and gallery-gallery (n, n) distances before any re-ranking."""
     query, images = _features(gallery, (ranking.expansion, ranking.expansion_alpha) if ranking.expansion else None)

@@ -5,6 +5,8 @@ features  (train, split)                           -> float16 features with thei
 examine   (train)                                  -> what a model of clips looks at, see `reidlib.study.examining`
 attend    (train)                                  -> what its attention weighs, see `reidlib.study.attending`
 evaluate  (features, ranking)                      -> mAP, CMC, mINP, the average precision of every query
+factorial (features of several runs)               -> every post-processing, scored and timed, `reidlib.study.factorial`
+cost      (recipe)                                 -> seconds of an iteration and an image, see `reidlib.study.costs`
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from reidlib.study.store import Entry, Store, key_of
 from reidlib.training import Harder, train
 
 # A stage's version is raised when its numbers change; tests/test_numerics.py pins them.
-VERSIONS = {"train": 1, "features": 1, "evaluate": 2, "fuse": 1, "examine": 1, "attend": 1}
+VERSIONS = {"train": 1, "features": 1, "evaluate": 2, "fuse": 1, "examine": 1, "attend": 1, "factorial": 1, "cost": 1}
 REPETITION = 1_000  # what a repetition adds to the seed
 
 

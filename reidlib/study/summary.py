@@ -1,7 +1,7 @@
 """The pages that are written from the others: all tables, the verdicts for the front page, the book's state.
 
 Nothing in them is typed: they are a function of a book's executed chapters and its records, and can be compared with
-them at any time. `reid summary` writes those of the published book anew.
+them at any time. `reid summary` writes those of the published book anew, and the table in the README.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from reidlib.study.executed import Page, Table, read_page
+from reidlib.study.executed import VERDICTS, Page, Table, read_page
 from reidlib.study.needs import CHAPTERS
 from reidlib.study.store import Entry, all_entries
 from reidlib.study.tables import markdown
 
 ASIDE = re.compile(r"-(scale|counts)(-|$)")  # labels of what a profile scales and of a data set's size: no results
+MARKERS = "<!-- verdicts: written by `reid summary` -->", "<!-- end of the verdicts -->"
 STAGES = {
     "train": "trainings",
     "features": "features of a model on a split",
     "evaluate": "rankings of one model",
     "fuse": "rankings of several models",
+    "factorial": "several models under every post-processing",
+    "cost": "timings of a recipe",
 }
 
 
@@ -43,6 +46,37 @@ def summary(book: Path) -> dict[str, str]:
     }
 
 
+def write_readme(readme: Path, book: Path) -> Path:
+    """Puts the table of a book's verdicts between the README's markers; returns its path.
+
+    Raises ValueError for a file without both MARKERS.
+    """
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(with_table(text, [read_page(book, chapter) for chapter in CHAPTERS]), encoding="utf-8")
+    return readme
+
+
+def with_table(text: str, pages: Sequence[Page]) -> str:
+    """The README's text with the table of these pages in place of the one between the markers."""
+    before, begin, rest = text.partition(MARKERS[0])
+    _, end, after = rest.partition(MARKERS[1])
+    if not (begin and end):
+        raise ValueError(f"README.md: lacks the lines {MARKERS[0]} and {MARKERS[1]}, between which its table belongs")
+    return f"{before}{begin}\n\n{_counts_table(pages)}\n\n{end}{after}"
+
+
+def _counts_table(pages: Sequence[Page]) -> str:
+    """A table as GitHub shows it, of the chapters that compare something: how many verdicts of each kind."""
+    lines = ["| chapter | report | " + " | ".join(VERDICTS) + " |", "|:--|:--|--:|--:|--:|"]
+    for page in pages:
+        if page.claim is None:
+            continue
+        counts = ["waits for its runs", "", ""] if page.verdicts is None else [str(page.verdicts[x]) for x in VERDICTS]
+        report = f"`{page.report}`" if page.report else "all five"
+        lines.append("| " + " | ".join([page.title, report, *counts]) + " |")
+    return "\n".join(lines)
+
+
 def results(pages: Sequence[Page]) -> str:
     """Every table of the chapters with a verdict, under its chapter, with the number that it has there."""
     parts = [
@@ -54,7 +88,8 @@ def results(pages: Sequence[Page]) -> str:
     for page in pages:
         if page.verdicts is None:
             continue
-        parts += [f"## {page.title}", f"{{doc}}`chapters/{page.chapter}`, report `{page.report}`: {_counts(page)}."]
+        of = f", report `{page.report}`" if page.report else ""
+        parts += [f"## {page.title}", f"{{doc}}`chapters/{page.chapter}`{of}: {_counts(page)}."]
         parts += [_repeated(table) for table in page.tables if not ASIDE.search(table.name)]
     return "\n\n".join(parts) + "\n"
 
@@ -72,7 +107,7 @@ def verdicts(pages: Sequence[Page]) -> str:
         if page.claim is None:
             continue
         chapter = f"{{doc}}`chapters/{page.chapter}`" if page.start else page.title
-        rows.append([f"{chapter} (`{page.report}`)", page.claim, _counts(page)])
+        rows.append([chapter + (f" (`{page.report}`)" if page.report else ""), page.claim, _counts(page)])
     caption = "What each chapter's report claims, and our verdicts on the differences that it claims."
     return markdown(caption, "tab-verdicts", ["chapter (report)", "claim", "our verdicts"], rows, left=(0, 1, 2)) + "\n"
 

@@ -198,6 +198,25 @@ def test_bfloat16_autocast_and_channels_last_train(pooling, device):
         assert model.eval()(images).dtype == torch.float32
 
 
+def test_cosine_and_dropout_reach_every_head():
+    """Logits are cosines whatever the features' length, and dropout leaves the metric features whole."""
+    images = torch.rand(4, 3, 64, 32, generator=torch.Generator().manual_seed(1))
+    plain, whole, thinned = (tiny(cosine=cosine, dropout=dropout)
+                             for cosine, dropout in ((False, 0.0), (True, 0.0), (True, 0.9)))
+    with torch.no_grad():
+        for model in (whole, thinned):
+            for head in [*model.global_heads, *(head for heads in model.stripe_heads for head in heads)]:
+                head.classify.weight.mul_(50)                            # a cosine does not see it
+    for heads in (whole(images), thinned(images)):
+        assert len(heads.logits) == 8 and all(x.abs().max() <= 1 + 1e-6 for x in heads.logits)
+    assert any(x.abs().max() > 1e-6 for x in thinned(images).logits)
+    for ours, other, base in zip(whole(images).metric_features, thinned(images).metric_features,
+                                 plain(images).metric_features, strict=True):
+        torch.testing.assert_close(ours, other)
+        torch.testing.assert_close(ours, base)
+    assert any(not torch.allclose(a, b) for a, b in zip(whole(images).logits, thinned(images).logits, strict=True))
+
+
 @pytest.mark.parametrize("options, message", [
     ({"parts": ()}, "parts: "),
     ({"parts": (1, 0)}, "parts: "),

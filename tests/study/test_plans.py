@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -94,3 +94,34 @@ def test_a_gpu_takes_as_many_runs_as_its_memory_and_the_cores(study, monkeypatch
         assert plans._at_once(gpu, recipes) == wanted
     paper = Study(replace(load_profile("paper"), device="cpu"), study.store)
     assert plans._gpu_memory(paper, vtrm.mgn()) > 30e9, "one of the report's own runs wants most of a card"
+
+
+def test_what_is_known_only_afterwards_is_computed_too(study, monkeypatch):
+    """A choice among results wants to be confirmed: a need that is there when the first one's entry is."""
+
+    @dataclass(frozen=True)
+    class Choice:
+        name: str
+        recipes: tuple = ()
+        scenes: tuple = ()
+        seeds: tuple = ()
+        files: tuple = ()
+
+        def find(self, study, seed):
+            return study.store.find("fuse", f"{self.name} {seed}")
+
+        def compute(self, study, seed):
+            return study.store.get("fuse", f"{self.name} {seed}", lambda folder, work: computed.append(self.name) or {})
+
+    computed: list[str] = []
+    first, second = Choice("choice"), Choice("confirmation")
+    monkeypatch.setattr(plans, "JOINT", (Choice,))
+    known = lambda study: [first, second] if first.find(study, 1) else [first]  # noqa: E731
+    monkeypatch.setitem(CHAPTERS, "fusion", known)
+    plans.run(study, ["fusion"])
+    assert computed == ["choice", "choice", "confirmation", "confirmation"], "for two seeds, in turn"
+    plans.run(study, ["fusion"])
+    assert len(computed) == 4
+    assert [entry.key for entry, _ in plans.entries(study, ["fusion"])] == [
+        f"{name} {seed}" for name in ("choice", "confirmation") for seed in (0, 1)
+    ]

@@ -64,7 +64,8 @@ def test_a_verdict_without_a_count_is_an_error():
 
 def test_every_chapter_about_a_report_has_a_claim():
     pages = {chapter: read_page(BOOK, chapter) for chapter in CHAPTERS}
-    assert [name for name, found in pages.items() if found.claim is None or found.report is None] == ["worlds"]
+    assert [name for name, found in pages.items() if found.claim is None] == ["worlds"]
+    assert [name for name, found in pages.items() if found.report is None] == ["worlds", "synthesis"]
     assert not [name for name in WAITING if pages[name].start or pages[name].outputs]
 
 
@@ -122,5 +123,30 @@ def test_command_writes_the_published_book(other_book, monkeypatch, capsys):
     (other_book / "book").mkdir()
     (other_book / "chapters").rename(other_book / "book" / "chapters")
     (other_book / "records").rename(other_book / "book" / "records")
+    readme = other_book / "README.md"
+    readme.write_text("Before.\n{}\nold\n{}\nAfter.\n".format(*summary.MARKERS))
     assert main(["summary"]) == 0
-    assert capsys.readouterr().out.split() == ["book/results.md", "book/_generated/verdicts.md", "book/status.md"]
+    written = ["book/results.md", "book/_generated/verdicts.md", "book/status.md", "README.md"]
+    assert capsys.readouterr().out.split() == written
+    text = readme.read_text()
+    assert text.startswith("Before.\n") and text.endswith("\nAfter.\n") and "old" not in text
+
+
+def test_committed_readme_has_the_committed_chapters_verdicts():
+    """If not: `reid summary`."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert summary.with_table(text, [read_page(BOOK, chapter) for chapter in CHAPTERS]) == text
+
+
+def test_readme_counts_verdicts_and_names_what_waits():
+    pages = [page(), page(outputs=(), start=""), page(words="# Own\n\n**Its claim:** ours.", outputs=())]
+    text = summary.with_table("{}{}".format(*summary.MARKERS), pages)
+    assert "| A title | `vtrm` | 2 | 1 | 0 |" in text
+    assert "| A title | `vtrm` | waits for its runs |  |  |" in text
+    assert "| Own | all five | waits for its runs |  |  |" in text
+    assert summary.with_table(text, pages) == text, "written twice is written once"
+
+
+def test_a_readme_without_markers():
+    with pytest.raises(ValueError, match="README.md: lacks the lines"):
+        summary.with_table("no markers", [])
