@@ -232,4 +232,4 @@ CHAPTERS: dict[str, Callable[[Study], list]] = {
 }
 
 # Written and tested, each can be run by itself; no part of `reid study` and of the book yet, whose runs it lacks.
-WAITING = ("ica", "attention", "synthesis")
+WAITING = ("synthesis",)
