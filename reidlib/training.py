@@ -70,8 +70,7 @@ def train(
 
     Several processes (torch.distributed initialised, each calling this with the same arguments, its own device and a
     file system in common) draw and augment the same batches, and each takes its slice: see reidlib.parallel. They end
-    with the same weights. On CUDA that is one process's run up to rounding, batch norms being synchronised; on the
-    CPU, where torch has no SyncBatchNorm, each process normalises over its slice and rank 0's running statistics count.
+    with the same weights, those of one process up to rounding: batch norms are synchronised.
     Raises ValueError when batch, triplet_shard and the number of processes do not go together.
     """
     device = images.device
@@ -79,7 +78,7 @@ def train(
     labels = labels.to(device)
     if device.type == "cuda":
         model.to(memory_format=torch.channels_last)
-        parallel.synchronise_norms(model)
+    parallel.synchronise_norms(model)
     optimizer = make_optimizer(model, options)
     curve: list[dict[str, Any]] = []
     kept = {} if image_losses is None else {"image_losses": image_losses}
@@ -149,6 +148,7 @@ def train(
                 }
             )
             if at_epoch is not None:
+                parallel.share_buffers(model)
                 curve[-1] |= at_epoch(epoch + 1)
             if checkpoint is not None and epoch + 1 < options.epochs and parallel.is_first():
                 save_checkpoint(checkpoint, model, optimizer, curve, kept)

@@ -25,7 +25,7 @@ def run(study: Study, chapters: list[str], executor: Executor = side_by_side) ->
     """Computes everything that the chapters need and the store lacks.
 
     executor: what computes jobs into the study's store, by itself or elsewhere, and comes back when they are there:
-    `pool.side_by_side`, `group.Torchrun(...)` or `cluster.Submitit(...)`.
+    `pool.side_by_side`, `group.torchrun` or `cluster.submit_array`, with their options bound.
     """
     while jobs := _jobs(study, chapters):  # a search knows its next trials when it knows what came of the last
         for benchmark in sorted(set().union(*(_benchmarks(need) for need, _ in jobs))):
