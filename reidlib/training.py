@@ -70,7 +70,7 @@ def train(
 
     Several processes (torch.distributed initialised, each calling this with the same arguments, its own device and a
     file system in common) draw and augment the same batches, and each takes its slice: see reidlib.parallel. They end
-    with the same weights, those of one process up to rounding: batch norms are synchronised.
+    with the same weights, those of one process up to rounding and the draws of dropout: batch norms are synchronised.
     Raises ValueError when batch, triplet_shard and the number of processes do not go together.
     """
     device = images.device

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from reidlib import models
+from reidlib import models, parallel
 from reidlib.checkpoint import load_all_but_classifier, save_tensors
 from reidlib.curation import Curated, curate, decide, mean_losses
 from reidlib.data import Dataset
@@ -279,4 +279,5 @@ class Study:
             "profile": label(self.profile),
             "config": config,
             **watch.fields(),
+            **({"processes": parallel.processes()} if parallel.processes() > 1 else {}),
         }
