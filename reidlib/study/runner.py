@@ -274,10 +274,11 @@ class Study:
 
     def record(self, stage: str, config: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
         """The fields that every record has."""
+        shared = parallel.processes() if stage in ("train", "features") else 1  # the others are one process's
         return {
             "version": VERSIONS[stage],
             "profile": label(self.profile),
             "config": config,
             **watch.fields(),
-            **({"processes": parallel.processes()} if parallel.processes() > 1 else {}),
+            **({"processes": shared} if shared > 1 else {}),
         }

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from reidlib.curation import Curation
 from reidlib.study import group
 from reidlib.study.data import TEST
 from reidlib.study.needs import Need
@@ -17,15 +16,14 @@ from reidlib.study.recipes import along, vtrm
 from reidlib.study.runner import Study
 from reidlib.study.store import Store, all_entries
 
+# Small steps: in float32 the last bits of two ways to sum grow into another network within a few large ones.
 FIRST = replace(
     along.baseline(),
     model_options=along.baseline().model_options | {"dropout": 0.0},  # whose draws differ from slice to slice
-    training=replace(along.baseline().training, triplet_shard=8, persons=32, optimizer="sgd", learning_rate=1e-3),
+    training=replace(along.baseline().training, triplet_shard=8, persons=32, learning_rate=1e-5, optimizer="sgd"),
 )
-# Trained on what the first one's losses leave: two runs, the one inside the other.
-CURATED = replace(FIRST, row="curated", audit=False, curation=Curation(delete=0.1, hard=0.1, hard_copies=1),
-                  first_model=FIRST)  # fmt: skip
-NEED = Need(CURATED, ((Ranking(), TEST),))
+SECOND = replace(FIRST, row="second", audit=False, pretrained=FIRST)  # a run inside a run
+NEED = Need(SECOND, ((Ranking(), TEST),))
 
 
 def study(folder, dataset) -> Study:
@@ -36,7 +34,7 @@ def study(folder, dataset) -> Study:
 def both(clip_study, tmp_path_factory) -> tuple[Study, Study]:
     """The stores of one process and of two."""
     one, two = (study(tmp_path_factory.mktemp(name), clip_study.dataset) for name in ("one", "two"))
-    one.evaluate(CURATED, 0, *NEED.evaluations[0])
+    one.evaluate(SECOND, 0, *NEED.evaluations[0])
     group.torchrun(two, [(NEED, 0)], processes=2)
     return one, two
 
@@ -49,7 +47,7 @@ def test_two_processes_leave_what_one_does(both):
     assert not list(both[1].store.root.glob("*/*.work")) and not list(both[1].store.root.glob("*/.*"))
 
 
-@pytest.mark.parametrize("recipe", [FIRST, CURATED], ids=["first", "curated"])
+@pytest.mark.parametrize("recipe", [FIRST, SECOND], ids=["first", "second"])
 def test_weights_and_curves_are_equal_up_to_rounding(both, recipe):
     one, two = (found.train(recipe, 0) for found in both)
     assert one.record["images"] == two.record["images"]
@@ -61,26 +59,26 @@ def test_weights_and_curves_are_equal_up_to_rounding(both, recipe):
         torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4, msg=name)
 
 
-def test_features_are_equal_up_to_float16(both):
-    one, two = (found.features(CURATED, 0, TEST).tensors("features.safetensors") for found in both)
+def test_features_are_equal_up_to_rounding(both):
+    one, two = (found.features(SECOND, 0, TEST).tensors("features.safetensors") for found in both)
     assert one.keys() == two.keys()
     for name, value in one.items():
-        torch.testing.assert_close(two[name].double(), value.double(), rtol=5e-3, atol=5e-3, msg=name)
+        torch.testing.assert_close(two[name].double(), value.double(), rtol=5e-3, atol=2e-2, msg=name)
 
 
 def test_what_cannot_be_shared_is_computed_by_one(clip_study, tmp_path, monkeypatch):
     """The whole batch's triplets, also those of a recipe whose run is read; the others go to torchrun."""
     ours, given = study(tmp_path, clip_study.dataset), {}
     whole = replace(FIRST, training=replace(FIRST.training, triplet_shard=0))
-    reads = replace(CURATED, first_model=whole)
-    jobs = [(Need(recipe, ()), 0) for recipe in (FIRST, whole, reads, CURATED, vtrm.mgn())]
+    reads = replace(SECOND, pretrained=whole)
+    jobs = [(Need(recipe, ()), 0) for recipe in (FIRST, whole, reads, SECOND, vtrm.mgn())]
     monkeypatch.setattr(group, "side_by_side", lambda study, jobs: given.update(alone=[need for need, _ in jobs]))
     monkeypatch.setattr(group.subprocess, "run", lambda command, **more: given.update(command=command) or Done())
     monkeypatch.setattr(group.pickle, "dumps", lambda pair: given.update(together=[n for n, _ in pair[1]]) or b"")
     group.torchrun(ours, jobs, processes=2)
     assert [need.recipe for need in given["alone"]] == [whole, reads, vtrm.mgn()], "smoke's batch is smaller than 32"
-    assert [need.recipe for need in given["together"]] == [FIRST, CURATED]
-    assert given["command"][-6:-3] == ["--nproc-per-node", "2", "-m"]
+    assert [need.recipe for need in given["together"]] == [FIRST, SECOND]
+    assert given["command"][-5:-3] == ["--nproc-per-node", "2"]
 
 
 class Done:
