@@ -14,6 +14,7 @@ from reidlib.study.examining import examine_key, examined
 from reidlib.study.jobs import Job, cost
 from reidlib.study.needs import CHAPTERS, FusionNeed, Need
 from reidlib.study.pool import side_by_side
+from reidlib.study.recipe import Recipe
 from reidlib.study.runner import Study
 from reidlib.study.store import Entry
 
@@ -62,6 +63,15 @@ def _jobs(study: Study, chapters: list[str]) -> list[Job]:
         return not (need.audit or key in read), -cost(study, need, seed)
 
     return [job for _, job in sorted(jobs.items(), key=order)]
+
+
+def runs(study: Study, chapters: list[str]) -> dict[str, tuple[Recipe, int]]:
+    """Every training run behind the chapters by its key, with those that others read; trained or not."""
+    asked = [(need.recipe, seed) for need, seed in _with_seeds(study, _needs(study, chapters, Need))]
+    fusions = product(_needs(study, chapters, FusionNeed), study.profile.seeds)
+    asked += [(recipe, seed) for need, seed in fusions for recipe in need.recipes]
+    asked += [(read, seed) for recipe, seed in asked for read in (recipe.first_model, recipe.pretrained) if read]
+    return {study.train_key(recipe, seed): (recipe, seed) for recipe, seed in asked}
 
 
 def _with_seeds(study: Study, needs: list[Need]) -> Iterator[Job]:
