@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         default="inline",
         help="runs side by side here, each by several processes together, or as a Slurm array (default: inline)",
     )
+    study.add_argument("--compile", action="store_true", help="torch.compile networks: for long runs on a GPU")
     study.add_argument("--processes", type=int, default=2, help="of torchrun for each run (default: 2)")
     study.add_argument(
         "--slurm",
@@ -84,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 def _study(options: argparse.Namespace) -> None:
     from reidlib.study.publish import study_book
 
-    study_book(options.profile, publish=options.publish, executor=_executor(options))
+    study_book(options.profile, publish=options.publish, compiled=options.compile, executor=_executor(options))
 
 
 def _executor(options: argparse.Namespace):

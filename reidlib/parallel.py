@@ -154,12 +154,12 @@ def first_says(flag: bool, device: torch.device) -> bool:
     return bool(answer)
 
 
-def all_say(flag: Tensor) -> bool:
-    """Whether a scalar bool is True in every process."""
+def everywhere(flag: Tensor) -> Tensor:
+    """Whether a scalar bool is True in every process; a tensor, so that nobody waits for the device yet."""
     if processes() > 1:
         flag = flag.int()
         dist.all_reduce(flag, op=dist.ReduceOp.MIN)
-    return bool(flag)
+    return flag.bool()
 
 
 def join(rows: Tensor, count: int, device: torch.device) -> Tensor:

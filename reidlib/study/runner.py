@@ -49,6 +49,7 @@ class Study:
     store: Store
     dataset: Dataset | None = None  # in place of the profile's own
     advance: Callable[[int], None] | None = None  # told of every training iteration, in place of a bar
+    compiled: bool = False  # networks in training, by torch.compile: worth it for long runs on a GPU
     threads: int = field(default_factory=torch.get_num_threads)  # of a CPU run; its last bits depend on it
     galleries: dict[str, Gallery] = field(default_factory=dict, repr=False)
     benchmarks: dict[tuple[str, int, float], StudyData] = field(default_factory=dict, repr=False)
@@ -146,6 +147,7 @@ class Study:
                 checkpoint=checkpoint,
                 at_epoch=follower(model, data, scaled, images, labels) if recipe.follow else None,
                 advance=self.advance,
+                compiled=self.compiled,
                 description=f"{recipe.row}, seed {seed}",
             )
             if losses is not None:
@@ -281,4 +283,5 @@ class Study:
             "config": config,
             **watch.fields(),
             **({"processes": shared} if shared > 1 else {}),
+            **({"compiled": True} if self.compiled and stage == "train" else {}),
         }
