@@ -95,7 +95,8 @@ def speeds(folder: Path, devices: Iterable[str]) -> list[Speed]:
         if path.exists():
             record = json.loads(path.read_text())
             small, large = sorted(record["steps"], key=lambda step: step["flop"])
-            rate = (large["flop"] - small["flop"]) / max(large["seconds"] - small["seconds"], 1e-9)
+            slope = (large["seconds"] - small["seconds"]) / (large["flop"] - small["flop"] or 1)
+            rate = 1 / max(slope, large["seconds"] / large["flop"] / 1e3)  # of two like steps noise, or no slope at all
             overhead = max(0.0, small["seconds"] - small["flop"] / rate)
             found.append(Speed(record["machine"]["device"], overhead, rate))
     return found
