@@ -95,8 +95,9 @@ def speeds(folder: Path, devices: Iterable[str]) -> list[Speed]:
         if path.exists():
             record = json.loads(path.read_text())
             small, large = sorted(record["steps"], key=lambda step: step["flop"])
-            slope = (large["seconds"] - small["seconds"]) / (large["flop"] - small["flop"] or 1)
-            rate = 1 / max(slope, large["seconds"] / large["flop"] / 1e3)  # of two like steps noise, or no slope at all
+            more, longer = large["flop"] - small["flop"], large["seconds"] - small["seconds"]
+            whole = large["flop"] / large["seconds"]  # of two steps that differ too little: no overhead
+            rate = more / longer if more > 0 and longer > 0 else whole
             overhead = max(0.0, small["seconds"] - small["flop"] / rate)
             found.append(Speed(record["machine"]["device"], overhead, rate))
     return found
