@@ -2,7 +2,7 @@
 
     python benchmarks/training.py                  on a CUDA device, MGN-ResNet-50-ibn at 384 x 128, batches of 128
     python benchmarks/training.py --device cpu     on one core, the laptop profile's MGN, for `reid plan`
-    python benchmarks/training.py --device cpu --tiny --out /tmp/tiny.json     every line once, at the smoke profile
+    python benchmarks/training.py --device cpu --tiny --out tiny.json     every line once, at the smoke profile
 
 Everything is measured in one run, on images of the Courtside world, which is rendered first. The record,
 book/records/benchmarks/training-<device>.json, is written anew after each row; a row that fails says why, and one for
