@@ -1,9 +1,10 @@
-"""The command `reid`: study, sum up, train on one's own images, render a world, move records between machines."""
+"""The command `reid`: study, plan, sum up, train on one's own images, render a world, move records between machines."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 
@@ -28,7 +29,27 @@ def _parser() -> argparse.ArgumentParser:
     study = commands.add_parser("study", help="train, execute the chapters, build the book")
     study.add_argument("--profile", default="quick", help="name in params/ or a .yaml file (default: quick)")
     study.add_argument("--publish", action="store_true", help="into book/ itself instead of a copy in _build/")
+    study.add_argument(
+        "--executor",
+        choices=("inline", "torchrun", "submitit"),
+        default="inline",
+        help="runs side by side here, each by several processes together, or as a Slurm array (default: inline)",
+    )
+    study.add_argument("--compile", action="store_true", help="torch.compile networks: for long runs on a GPU")
+    study.add_argument("--processes", type=int, default=2, help="of torchrun for each run (default: 2)")
+    study.add_argument(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a parameter of submitit's executor, such as slurm_partition=gpu or timeout_min=600",
+    )
     study.set_defaults(run=_study)
+
+    plan = commands.add_parser("plan", help="list a profile's runs with steps, images, memory and time; train nothing")
+    plan.add_argument("profile", help="name in params/ or a .yaml file")
+    plan.add_argument("--chapter", action="append", help="only this chapter's runs; may be repeated (default: all)")
+    plan.set_defaults(run=_plan)
 
     summary = commands.add_parser("summary", help="write anew what sums up book/, in it and in the README")
     summary.set_defaults(run=_summary)
@@ -64,7 +85,45 @@ def _parser() -> argparse.ArgumentParser:
 def _study(options: argparse.Namespace) -> None:
     from reidlib.study.publish import study_book
 
-    study_book(options.profile, publish=options.publish)
+    study_book(options.profile, publish=options.publish, compiled=options.compile, executor=_executor(options))
+
+
+def _executor(options: argparse.Namespace):
+    """What computes the runs, as `plans.run` takes it."""
+    if options.executor == "torchrun":
+        from reidlib.study.group import torchrun
+
+        return partial(torchrun, processes=options.processes)
+    if options.executor == "submitit":
+        from reidlib.study.cluster import submit_array
+
+        return partial(submit_array, parameters=dict(_parameter(text) for text in options.slurm))
+    from reidlib.study.pool import side_by_side
+
+    return side_by_side
+
+
+def _parameter(text: str) -> tuple[str, int | str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--slurm: wants KEY=VALUE, such as slurm_partition=gpu, got {text!r}")
+    return name, int(value) if value.isdecimal() else value
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from reidlib.study.chapter import open_study, published_records
+    from reidlib.study.estimate import speeds
+    from reidlib.study.needs import CHAPTERS, WAITING
+    from reidlib.study.planning import plan_text
+    from reidlib.study.profile import load_profile, unknown
+
+    profile = load_profile(options.profile)
+    for chapter in options.chapter or []:
+        if chapter not in CHAPTERS:
+            raise ValueError(unknown("chapter", chapter, CHAPTERS))
+    chapters = options.chapter or [chapter for chapter in CHAPTERS if chapter not in WAITING]
+    devices = ("cuda", "cpu") if profile.device == "auto" else (profile.device,)
+    print(plan_text(open_study(profile), chapters, speeds(published_records() / "benchmarks", devices)))
 
 
 def _summary(options: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from tqdm import tqdm
 
+from reidlib import parallel
 from reidlib.augment import normalise
 from reidlib.data.sampling import every_clip
 from reidlib.objective import autocast
@@ -34,7 +35,7 @@ def extract(
     scales and, with flip, also for the mirror image of each. A resized side is the nearest multiple of 16 pixels, at
     least 32; a scale of 1 leaves the image as it is.
     Returns (N, feature_dim) float16 on the CPU: the precision in which features are stored, so that every metric is
-    computed from what is stored.
+    computed from what is stored. Several processes (see reidlib.parallel) take whole batches each, and all return all.
     Raises ValueError for scales that are no sizes, and when a feature is not finite in float16.
     Source: report `along`, section 2.4 ("average them") and, for the scales, of which it names none, section 1.
     """
@@ -44,7 +45,10 @@ def extract(
         raise ValueError(f"scales: wants one or more finite numbers above 0, got {scales!r}")
     model.eval()
     parts = []
-    for start in tqdm(range(0, images.shape[0], batch), desc="features", unit="batch", leave=False):
+    starts = range(0, images.shape[0], batch)
+    own = starts[parallel.own_part(len(starts))]
+    quiet = not parallel.is_first() or None
+    for start in tqdm(own, desc="features", unit="batch", leave=False, disable=quiet):
         total, count = None, 0
         for view in _views(images[start : start + batch], flip, scales):
             with autocast(images.device, precision):
@@ -52,7 +56,7 @@ def extract(
             total = output.float() if total is None else total + output.float()
             count += 1
         parts.append((total / count).half().cpu())
-    return _finite(torch.cat(parts), names)
+    return _finite(parallel.join(torch.cat(parts), len(starts), images.device), names)
 
 
 def _finite(features: Tensor, names: Sequence[str] | None) -> Tensor:
@@ -83,7 +87,8 @@ def extract_tracklets(
     images: (N, 3, H, W) uint8 on the model's device; tracklets: (N,) integers, the frames of one side by side and in
     their order. frames: T of a clip; clips follow one another, see `every_clip`. names: (M,) what to call a tracklet in
     an error. batch: frames that the model sees at once. scale: see `normalise`.
-    Returns (M, feature_dim) float16 on the CPU, in the order of the tracklets.
+    Returns (M, feature_dim) float16 on the CPU, in the order of the tracklets. Several processes take some each, and
+    all return all.
     Raises ValueError for other shapes, a tracklet in two pieces, and a feature that is not finite in float16.
     Source: Gao and Nevatia (2018), their code's "dense" test, which reports `ica` and `attention` build on.
     """
@@ -96,8 +101,11 @@ def extract_tracklets(
     if len(found.unique()) < len(found):
         raise ValueError("tracklets: the frames of one must stand side by side; sort the images by tracklet")
     model.eval()
-    parts, waiting, left = [], [], lengths.tolist()[::-1]
-    for start in tqdm(range(0, len(images), batch), desc="features", unit="batch", leave=False):
+    own, ends = parallel.own_part(len(found)), [0, *lengths.cumsum(0).tolist()]
+    images = images[ends[own.start] : ends[own.stop]]
+    parts, waiting, left = [], [], lengths[own].tolist()[::-1]
+    quiet = not parallel.is_first() or None
+    for start in tqdm(range(0, len(images), batch), desc="features", unit="batch", leave=False, disable=quiet):
         with autocast(images.device, precision):
             seen = model.frames(normalise(images[start : start + batch], scale))
         waiting = torch.cat([waiting, seen]) if len(waiting) else seen
@@ -107,7 +115,7 @@ def extract_tracklets(
                 clips = model.clips(waiting[:length][torch.from_numpy(every_clip(length, frames)).to(images.device)])
             parts.append(clips.float().mean(dim=0).half().cpu())
             waiting = waiting[length:]
-    return _finite(torch.stack(parts), names)
+    return _finite(parallel.join(torch.stack(parts), len(found), images.device), names)
 
 
 @torch.inference_mode()

@@ -54,9 +54,11 @@ def batch_loss(
     if options.classification != "none":
         each = [cross_entropy(x, labels, smoothing=options.label_smoothing) for x in logits]
         classification = torch.stack(each).mean()
-    finite = torch.stack([torch.isfinite(classification), *(torch.isfinite(x).all() for x in heads.metric_features)])
-    if not finite.all():
-        return classification.new_tensor(torch.nan), classification, logits  # the metric losses refuse such features
+    if not images.is_cuda:  # where the losses do not look at values either, and let NaN through
+        finite = [torch.isfinite(classification), *(torch.isfinite(x).all() for x in heads.metric_features)]
+        if not torch.stack(finite).all():
+            # the metric losses refuse such features
+            return classification.new_tensor(torch.nan), classification, logits
     shards = images.shape[0] // options.triplet_shard if options.triplet_shard else 1
     metric = torch.stack([triplet_of(x, labels, options, shards) for x in heads.metric_features]).mean()
     if options.osm != "none":

@@ -51,6 +51,7 @@ def train(
     checkpoint: Path | None = None,
     at_epoch: Callable[[int], dict[str, Any]] | None = None,
     advance: Callable[[int], None] | None = None,
+    compiled: bool = False,
     description: str = "training",
 ) -> list[dict[str, Any]]:
     """Trains the model in place and returns its curve, one dict per epoch.
@@ -66,12 +67,15 @@ def train(
     at_epoch: called at the end of each epoch with its number, from 1, to look at the model and leave it as it is; what
     it returns, JSON values, is noted in the curve.
     advance: called with the number of iterations done, in place of a bar of this run's own.
+    compiled: let torch.compile make the network's kernels, which takes a minute or more at the first step.
     Raises ValueError when the loss is not finite, naming the step and the batch's images.
+
+    On CUDA a step does not wait for the device (AutoAugment and the circle loss's pairs apart), and that a loss is not
+    finite is seen one step late.
 
     Several processes (torch.distributed initialised, each calling this with the same arguments, its own device and a
     file system in common) draw and augment the same batches, and each takes its slice: see reidlib.parallel. They end
-    with the same weights. On CUDA that is one process's run up to rounding, batch norms being synchronised; on the
-    CPU, where torch has no SyncBatchNorm, each process normalises over its slice and rank 0's running statistics count.
+    with the same weights, those of one process up to rounding and the draws of dropout: batch norms are synchronised.
     Raises ValueError when batch, triplet_shard and the number of processes do not go together.
     """
     device = images.device
@@ -79,7 +83,7 @@ def train(
     labels = labels.to(device)
     if device.type == "cuda":
         model.to(memory_format=torch.channels_last)
-        parallel.synchronise_norms(model)
+    parallel.synchronise_norms(model)
     optimizer = make_optimizer(model, options)
     curve: list[dict[str, Any]] = []
     kept = {} if image_losses is None else {"image_losses": image_losses}
@@ -94,6 +98,7 @@ def train(
     per_epoch = len(batches(0))
     quiet = advance is not None or not parallel.is_first()
     network: nn.Module | None = None  # the model as a step calls it
+    unseen: list[tuple[Callable[[], bool], Callable[[], str]]] = []  # whether a step's loss is finite, or what to say
     with tqdm(total=options.epochs * per_epoch, desc=description, unit="it", disable=quiet) as bar:
         advance = advance or bar.update
         advance(len(curve) * per_epoch)
@@ -104,7 +109,7 @@ def train(
             model.train()
             sums = torch.zeros(2, device=device)
             drawn = torch.zeros(2, len(images), device=device)  # sums of losses, and how often
-            for step, batch in enumerate(batches(epoch)):
+            for step, batch in enumerate(batches(epoch).to(device)):
                 iteration = epoch * per_epoch + step
                 rate = learning_rate(options, iteration, per_epoch)
                 for group in optimizer.param_groups:
@@ -113,7 +118,7 @@ def train(
                 if network is None or frozen != model.frozen:
                     set_frozen(model, frozen)
                     network = parallel.wrap(model)
-                batch = batch.to(device)
+                    network = torch.compile(network) if compiled else network
                 pixels, erased = _augmented(images, batch.flatten(), augmentation, harder, generator)
                 if batch.ndim == 2:
                     pixels, erased = (x.unflatten(0, batch.shape) for x in (pixels, erased))
@@ -123,8 +128,9 @@ def train(
                     pixels = pixels.contiguous(memory_format=torch.channels_last)
                 classification, metric, logits = batch_loss(network, pixels, own_labels, options, centers, erased)
                 losses = torch.stack((classification, metric))
-                if not parallel.all_say(torch.isfinite(losses).all()):
-                    raise ValueError(_not_finite(epoch, iteration, batch, names, checkpoint))
+                finite = _told(parallel.everywhere(torch.isfinite(losses).all()))
+                unseen.append((finite, partial(_not_finite, epoch, iteration, batch, names, checkpoint)))
+                _refuse(unseen, but=int(device.type == "cuda"))
                 optimizer.zero_grad(set_to_none=True)
                 losses.sum().backward()
                 optimizer.step()
@@ -135,6 +141,7 @@ def train(
                     each = losses_of_images(logits, own_labels, options)
                     drawn.index_add_(1, batch[own], torch.stack((each, torch.ones_like(each))))
                 advance(1)
+            _refuse(unseen)
             cross_entropy_mean, triplet_mean = parallel.mean(sums / per_epoch).tolist()
             if image_losses is not None:
                 total, times = parallel.mean(drawn)
@@ -149,6 +156,7 @@ def train(
                 }
             )
             if at_epoch is not None:
+                parallel.share_buffers(model)
                 curve[-1] |= at_epoch(epoch + 1)
             if checkpoint is not None and epoch + 1 < options.epochs and parallel.is_first():
                 save_checkpoint(checkpoint, model, optimizer, curve, kept)
@@ -166,6 +174,29 @@ def _augmented(
     chosen = harder.images.to(batch.device)[batch]
     others, too = harder.augmentation.apply_and_tell(images[batch], generator)
     return torch.where(chosen[:, None, None, None], others, pixels), torch.where(chosen, too, erased)
+
+
+def _told(flag: Tensor) -> Callable[[], bool]:
+    """What a scalar bool is, for later: on CUDA it is copied while the device goes on."""
+    if not flag.is_cuda:
+        return lambda: bool(flag)
+    copy = flag.to("cpu", non_blocking=True)
+    copied = torch.cuda.Event()
+    copied.record()
+
+    def wait() -> bool:
+        copied.synchronize()
+        return bool(copy)
+
+    return wait
+
+
+def _refuse(unseen: list[tuple[Callable[[], bool], Callable[[], str]]], but: int = 0) -> None:
+    """Looks at all steps but the last so many. Raises ValueError at the first whose loss is not finite."""
+    while len(unseen) > but:
+        finite, message = unseen.pop(0)
+        if not finite():
+            raise ValueError(message())
 
 
 def _seed_of(seed: int, epoch: int) -> int:

@@ -1,11 +1,12 @@
-"""Several processes against one that does their work in turn; this file is also the script that torchrun starts.
+"""Several processes against one; this file is also the script that torchrun starts.
 
-Two gloo processes on the CPU stand for two GPUs: each takes its half of every batch, normalises over it (torch has no
-SyncBatchNorm on the CPU), mines its triplets in it, and both take the same step.
+Two gloo processes on the CPU stand for two GPUs: each takes its half of every batch, mines its triplets in it, and both
+take the same step. One process mines them in halves too (`triplet_shard`), and normalises over the whole batch.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -22,10 +23,8 @@ from torch import nn
 from reidlib import models, parallel
 from reidlib.augment import Augmentation
 from reidlib.checkpoint import load_tensors, save_tensors
-from reidlib.data.sampling import epoch_batches
-from reidlib.losses import cross_entropy, triplet_loss
-from reidlib.models import set_frozen
-from reidlib.optimisation import TrainingOptions, learning_rate
+from reidlib.features import extract, extract_tracklets
+from reidlib.optimisation import TrainingOptions
 from reidlib.training import train
 
 SEED = 3
@@ -142,9 +141,52 @@ def every_run(out, rank):
     told["curves"]["resumed"] = numbers(curve)
     told["iterations resumed"] = len(recording.pixels)
 
+    seen = {}
+    save_tensors(out / f"features {rank}", every_feature(seen))
+    told["seen"] = seen
+    net = model()
+    _, curve = run(replace(OPTIONS, epochs=2), net=net, at_epoch=lambda epoch: {"sum": buffers_of(net)})
+    told["at epochs"] = [point["sum"] for point in curve]
+
     told["refused"] = {name: message(ValueError, options) for name, options in REFUSED.items()}
     told["not finite"] = message(ValueError, augmentation=Recording(at=6, then=second_half_not_finite))
     (out / f"told {rank}").write_text(json.dumps(told))
+
+
+class Counting(nn.Module):
+    """Features (B, 36) of pictures and of clips, which counts the images that it sees."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(2)
+        self.body, self.seen = nn.Sequential(nn.Conv2d(3, 6, 5, 4), nn.AdaptiveAvgPool2d((3, 2)), nn.Flatten()), 0
+
+    def forward(self, images):
+        self.seen += len(images)
+        return self.body(images)
+
+    frames = forward
+
+    def clips(self, frames):
+        return (frames * torch.arange(1.0, 1 + frames.shape[1])[:, None]).sum(dim=1)
+
+
+def every_feature(seen=None):
+    """Of images, of five images in one batch, and of four tracklets of 8 to 32 frames; seen: how many by this rank."""
+    net, (images, _) = Counting(), world()
+    seen = {} if seen is None else seen
+    lengths = torch.tensor([8, 16, 32, 8])
+    found = {"images": extract(net, images, batch=5)}
+    seen["images"], net.seen = net.seen, 0
+    found["few"] = extract(net, images[:5], batch=5)
+    seen["few"], net.seen = net.seen, 0
+    found["tracklets"] = extract_tracklets(net, images, torch.arange(4).repeat_interleave(lengths), frames=4, batch=6)
+    seen["frames"] = net.seen
+    return found
+
+
+def buffers_of(net):
+    return sum(float(buffer.double().sum()) for buffer in net.buffers())
 
 
 def second_rank_raises(out, rank):
@@ -152,7 +194,7 @@ def second_rank_raises(out, rank):
 
 
 def on_cuda(out, rank):
-    """Two processes of one GPU."""
+    """Two processes of one GPU, whose norms torch synchronises."""
     net, curve = run(RUNS["sgd"], device="cuda")
     save_tensors(out / f"cuda {rank}", net.state_dict())
     (out / f"told {rank}").write_text(json.dumps({"curves": {"cuda": numbers(curve)}}))
@@ -176,68 +218,33 @@ def weights(path):
     return load_tensors(path)[0]
 
 
-def in_turn(options, pixels):
-    """The run of two processes by one, which takes the halves of a batch in turn. Returns the model and its curve.
-
-    pixels: the augmented batch of each iteration. The second half's forward starts where the first half's started, and
-    the first half's running statistics are kept.
-    """
-    net, labels = model(), world()[1]
-    trainable = [p for p in net.parameters() if p.requires_grad]
-    if options.optimizer == "adam":
-        optimizer = torch.optim.Adam(trainable, weight_decay=5e-4)
-    else:
-        optimizer = torch.optim.SGD(trainable, momentum=0.9, weight_decay=5e-4)
-    curve = []
-    for epoch in range(options.epochs):
-        sums = torch.zeros(2)
-        for step, batch in enumerate(epoch_batches(labels, 8, 2, seed=SEED, epoch=epoch)):
-            iteration = PER_EPOCH * epoch + step
-            optimizer.param_groups[0]["lr"] = rate = learning_rate(options, iteration, PER_EPOCH)
-            set_frozen(net.train(), iteration < 2)
-            trained = [p for p in trainable if p.requires_grad]
-            before = {name: value.clone() for name, value in net.named_buffers()}
-            first, first_after = half_step(net, pixels[iteration][:8], labels[batch[:8]], options, trained, sums)
-            net.load_state_dict(before, strict=False)
-            second, _ = half_step(net, pixels[iteration][8:], labels[batch[8:]], options, trained, sums)
-            net.load_state_dict(first_after, strict=False)
-            net.zero_grad()
-            for p, a, b in zip(trained, first, second, strict=True):
-                p.grad = (a + b) / 2
-            optimizer.step()
-        curve.append([*(sums / (2 * PER_EPOCH)).tolist(), rate])
-    return net, curve
-
-
-def half_step(net, pixels, labels, options, trained, sums):
-    """The gradients of one process and its buffers after the forward pass; its two losses are added to `sums`."""
-    heads = net(pixels)
-    classification = [cross_entropy(logits, labels) for logits in heads.logits]
-    mined = [
-        triplet_loss(x[start : start + options.triplet_shard], labels[start : start + options.triplet_shard])
-        for x in heads.metric_features
-        for start in range(0, 8, options.triplet_shard)
-    ]
-    losses = torch.stack((torch.stack(classification).mean(), torch.stack(mined).mean()))
-    sums += losses.detach()
-    gradients = torch.autograd.grad(losses.sum(), trained)
-    return gradients, {name: value.clone() for name, value in net.named_buffers()}
-
-
 @pytest.mark.parametrize("name", list(RUNS))
-def test_two_processes_train_as_one_that_takes_the_halves_in_turn(two, name):
+def test_two_processes_are_one_up_to_rounding(two, name):
     """Also: every image gets the draws of a run in one process, rank 0's weights count, and keys have no prefix."""
-    recording = Recording()
-    run(RUNS[name], augmentation=recording)
-    net, curve = in_turn(RUNS[name], recording.pixels)
+    net, curve = run(RUNS[name])
     first, second = (weights(two / f"{name} {rank}") for rank in (0, 1))
     assert first.keys() == second.keys() == net.state_dict().keys()
     for key, wanted in net.state_dict().items():
         assert torch.equal(first[key], second[key]), key
         torch.testing.assert_close(first[key], wanted, rtol=1e-6, atol=1e-9)
     assert told(two, 0)["curves"][name] == told(two, 1)["curves"][name]
-    for found, wanted in zip(told(two, 0)["curves"][name], curve, strict=True):
+    for found, wanted in zip(told(two, 0)["curves"][name], numbers(curve), strict=True):
         assert found == pytest.approx(wanted, rel=1e-5)
+
+
+def test_features_are_shared_out_and_come_back_in_order(two):
+    """Batches of 5 of 64 images: 6 for one process and 7 for the other, the same batches as of one process."""
+    wanted = every_feature()
+    for rank in (0, 1):
+        found = weights(two / f"features {rank}")
+        assert told(two, rank)["seen"] == {"images": [30, 34][rank], "frames": [24, 40][rank], "few": 5}
+        assert torch.equal(found["images"], wanted["images"]) and torch.equal(found["few"], wanted["few"])
+        torch.testing.assert_close(found["tracklets"], wanted["tracklets"], rtol=2e-3, atol=1e-5)  # float16
+
+
+def test_what_is_seen_at_an_epochs_end_is_of_rank_0s_statistics(two):
+    """On the CPU too, where nothing but the batches before kept them equal."""
+    assert told(two, 0)["at epochs"] == told(two, 1)["at epochs"] and len(told(two, 0)["at epochs"]) == 2
 
 
 def test_two_processes_resume_bit_identically_from_the_first_ones_checkpoint(two):
@@ -296,9 +303,35 @@ def test_norms_are_synchronised_in_place_and_instance_norms_stay(monkeypatch):
     parallel.synchronise_norms(net)
     after = net.state_dict(keep_vars=True)
     assert list(after) == list(before) and all(after[key] is before[key] for key in before)
-    changed = {nn.BatchNorm1d: nn.SyncBatchNorm, nn.BatchNorm2d: nn.SyncBatchNorm}
+    changed = {nn.BatchNorm1d: parallel.BatchNorm, nn.BatchNorm2d: parallel.BatchNorm}
     assert nn.InstanceNorm2d in kinds.values() and changed.keys() <= set(kinds.values())
     assert {name: type(m) for name, m in net.named_modules()} == {n: changed.get(k, k) for n, k in kinds.items()}
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (6, 4, 5, 3)])
+def test_a_norm_over_a_group_of_one_is_torchs(shape):
+    torch.manual_seed(0)
+    x = torch.randn(shape, dtype=torch.float64).mul(3).add(1).requires_grad_()
+    plain = (nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d)(4).double()
+    nn.init.uniform_(plain.weight), nn.init.uniform_(plain.bias)
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        shared = parallel._synchronised(copy.deepcopy(plain))
+        for _ in range(2):
+            wanted, found = plain(x), shared(x)
+        towards = torch.randn(shape, dtype=torch.float64)
+        gradients = [
+            torch.autograd.grad((out * towards).sum(), [x, *net.parameters()])
+            for out, net in ((found, shared), (wanted, plain))
+        ]
+    finally:
+        dist.destroy_process_group()
+    torch.testing.assert_close(found, wanted)
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b)
+    for (name, a), b in zip(shared.state_dict().items(), plain.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, msg=name)
+    torch.testing.assert_close(shared.eval()(x), plain.eval()(x))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="SyncBatchNorm wants CUDA")

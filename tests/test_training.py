@@ -256,3 +256,47 @@ def test_truncated_checkpoint_is_named(tmp_path):
 def test_bad_options(change, message):
     with pytest.raises(ValueError, match=message):
         replace(OPTIONS, **change)
+
+
+def test_a_compiled_network_trains_as_the_plain_one(monkeypatch):
+    """Its graph, run by torch's own kernels: another compiler's would differ in the last bits."""
+    compiled = []
+
+    def traced(network):
+        compiled.append(network)
+        return compile_network(network, backend="aot_eager")
+
+    compile_network = torch.compile
+    monkeypatch.setattr(training.torch, "compile", traced)
+    options = replace(OPTIONS, epochs=2, freeze_epochs=0.5)
+    _, plain = run(options)
+    assert compiled == []
+    net, curve = run(options, compiled=True)
+    assert compiled == [net, net], "once frozen and once free"
+    for found, wanted in zip(numbers(curve), numbers(plain), strict=True):
+        assert found == pytest.approx(wanted, rel=1e-3)
+    assert not any(name.startswith("_orig_mod") for name in net.state_dict())
+
+
+def test_a_loss_that_is_seen_late_is_refused_before_the_epoch_ends(monkeypatch):
+    """As on CUDA, where a step's loss is looked at when the next one's is there: no checkpoint is written of it."""
+    looked = []
+
+    def told(flag):
+        looked.append("made")
+        return lambda: looked.append("seen") or bool(flag)
+
+    monkeypatch.setattr(training, "_told", told)
+    refuse = training._refuse
+    monkeypatch.setattr(training, "_refuse", lambda unseen, but=None: refuse(unseen, 1 if but is not None else 0))
+    run(replace(OPTIONS, epochs=1))
+    assert looked == ["made", "made", "seen", "made", "seen", "made", "seen", "seen"]
+
+    class LastNotFinite(Augmentation):
+        def apply_and_tell(self, images, generator):
+            pixels, erased = super().apply_and_tell(images, generator)
+            return (torch.full_like(pixels, torch.nan) if len(looked) == 5 else pixels), erased
+
+    looked.clear()
+    with pytest.raises(ValueError, match="loss: not finite in epoch 1, iteration 3, batch of 8"):
+        train(model(), *world(), augmentation=LastNotFinite(), options=replace(OPTIONS, epochs=2), seed=3)

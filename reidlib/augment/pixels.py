@@ -1,5 +1,7 @@
 """What pixels are: their shape and range, their grey, and what a model sees of them."""
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -28,8 +30,16 @@ def normalise(images: Tensor, scale: str = "imagenet") -> Tensor:
     check_pixels(images)
     if scale not in SCALES:
         raise ValueError(f"scale: want one of {', '.join(SCALES)}, got {scale!r}")
-    mean, std = (255 * torch.tensor(v, device=images.device).view(3, 1, 1) for v in SCALES[scale])
+    mean, std = _moments(scale, images.device)
     return (images.float() - mean) / std
+
+
+@cache
+def _moments(scale: str, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(3, 1, 1) means and deviations of pixels in [0, 255]; kept on the device, which a copy would wait for."""
+    with torch.inference_mode(False):  # they outlive the caller's mode
+        mean, std = (255 * torch.tensor(v, device=device).view(3, 1, 1) for v in SCALES[scale])
+    return mean, std
 
 
 def luma(images: Tensor) -> Tensor:

@@ -25,26 +25,37 @@ def class_vectors(vectors, features: Tensor, name: str) -> Tensor:
     return vectors
 
 
+def looks_at(tensor: Tensor) -> bool:
+    """Whether values are checked: not on CUDA, where that would wait for the device at every call.
+
+    What is not finite then comes out as it went in, and `reidlib.training` refuses the loss.
+    """
+    return not tensor.is_cuda
+
+
 def label_range(labels: Tensor, classes: int, what: str = "classes"):
-    """ValueError unless labels lie in [0, classes). Not on CUDA: looking would wait for the device at every call."""
-    if not labels.is_cuda and (labels.min() < 0 or labels.max() >= classes):
+    """ValueError unless labels lie in [0, classes), where values are looked at."""
+    if looks_at(labels) and (labels.min() < 0 or labels.max() >= classes):
         raise ValueError(f"labels: want 0 to {classes - 1} for {classes} {what}, "
                          f"got {int(labels.min())} to {int(labels.max())}")
 
 
 def finite(**tensors: Tensor):
-    """ValueError naming the first of the tensors that holds NaN or infinity; one wait for the device for all."""
-    found = torch.stack([x.isfinite().all() for x in tensors.values()]).tolist()
-    for name, good in zip(tensors, found, strict=True):
-        if not good:
+    """ValueError naming the first of the tensors that holds NaN or infinity, where values are looked at."""
+    for name, tensor in tensors.items():
+        if looks_at(tensor) and not tensor.isfinite().all():
             raise ValueError(f"{name}: want finite numbers, got NaN or infinity")
 
 
 def anchors(features: Tensor, usable: Tensor, among: str):
-    """ValueError unless features are finite and any anchor is usable: has a positive and a negative among so many."""
-    good, any_usable = torch.stack((features.isfinite().all(), usable.any())).tolist()
-    if not good:
+    """ValueError unless features are finite and any anchor is usable: has a positive and a negative among so many.
+
+    Where values are looked at.
+    """
+    if not looks_at(features):
+        return
+    if not features.isfinite().all():
         raise ValueError("features: want finite numbers, got NaN or infinity")
-    if not any_usable:
+    if not usable.any():
         raise ValueError(f"labels: no anchor has both a positive and a negative among the {among}; "
                          "sample several images of each of several persons")

@@ -28,7 +28,8 @@ def triplet_loss(features: Tensor, labels: Tensor, *, margin: float = 0.3, dista
     normalise: scale the features to unit length first.
     Returns a scalar, computed in float32 at least, also under autocast; its gradient is finite, also between equal
         features (where it is 0). An anchor without a positive or without a negative in its shard is left out.
-    Raises ValueError for other shapes, values or options, and when every anchor would be left out.
+    Raises ValueError for other shapes, values or options, and when every anchor would be left out. On CUDA values are
+        not looked at, and the loss is NaN instead.
     """
     features, labels = _check.rows_and_labels(features, labels, "features", "(B, D)")
     if shards < 1 or len(features) % shards:
@@ -56,8 +57,12 @@ def triplet_loss(features: Tensor, labels: Tensor, *, margin: float = 0.3, dista
     usable = positive.any(dim=2) & negative.any(dim=2)                         # (S, b)
     _check.anchors(features, usable, f"{d.shape[1]} images of its shard")
 
-    d, positive, negative = d[usable], positive[usable], negative[usable]      # (anchors, b)
-    d_positive = d.masked_fill(~positive, -math.inf).amax(dim=1)               # (anchors,)
-    d_negative = d.masked_fill(~negative, math.inf).amin(dim=1)
+    if _check.looks_at(d):
+        d, positive, negative = d[usable], positive[usable], negative[usable]  # (anchors, b)
+    d_positive = d.masked_fill(~positive, -math.inf).amax(dim=-1)              # (anchors,), or (S, b)
+    d_negative = d.masked_fill(~negative, math.inf).amin(dim=-1)
     gap = d_positive - d_negative
-    return (F.relu(gap + margin) if margin > 0 else F.softplus(gap)).mean()
+    each = F.relu(gap + margin) if margin > 0 else F.softplus(gap)
+    if _check.looks_at(d):
+        return each.mean()
+    return each.masked_fill(~usable, 0).sum() / usable.sum()                   # indexing would wait for the device

@@ -89,8 +89,8 @@ FRAME_INTERVAL = 0.16  # s
 TRACKLET_FRAMES = {"mars": 16, "ilidsvid": 48, "prid2011": 48}  # of the longest tracklet
 FULL_IDS = {"mars": (208, 209), "ilidsvid": (150, 150), "prid2011": (89, 89)}  # to train on and to test, at full size
 LEAST_IDS = 4  # of either: one batch of four persons
-# What differs from version 1 of Crosswalk, by benchmarks/calibrate.py. iLIDS-VID's layout came near its target as it is,
-# and PRID 2011's, which no row is trained on from the start but two, keeps to it.
+# What differs from version 1 of Crosswalk, by benchmarks/calibrate.py: iLIDS-VID's layout came near its target as it is,
+# and PRID 2011's keeps to it.
 VIDEO_KNOBS = {"mars": {"viewpoint_change": 0.27}}
 
 
@@ -149,7 +149,7 @@ class StudyData:
     def manifest_hash(self) -> str:
         """The data's manifest hash: of what is on disk, or of a frozen world that was not rendered here yet."""
         known = frozen_manifest(self.spec) if self.spec is not None else None
-        if known and "dataset" not in self.__dict__ and not self._world_folder().exists():
+        if known and "dataset" not in self.__dict__ and not self.world_folder().exists():
             return known
         return self.dataset.manifest_hash
 
@@ -176,7 +176,7 @@ class StudyData:
         which = {"split": self.split} if self.benchmark in SPLITS else {}
         if self.spec is None:
             return open_dataset(self.benchmark, root and root / self.benchmark, **which)
-        dataset = open_dataset(WORLDS[self.benchmark], self._world_folder(), spec=self.spec, **which)
+        dataset = open_dataset(WORLDS[self.benchmark], self.world_folder(), spec=self.spec, **which)
         if frozen_manifest(self.spec) not in (None, dataset.manifest_hash):
             warnings.warn(
                 f"this machine renders the frozen world to other bytes (manifest {dataset.manifest_hash[:12]}); its "
@@ -205,7 +205,8 @@ class StudyData:
             return self.dataset
         return _open_world(self.scene_spec(scene), self.split)
 
-    def _world_folder(self) -> Path:
+    def world_folder(self) -> Path:
+        """Where the world of the profile's size is, or will be once it is rendered."""
         home = Path(self.profile.data_root) if self.profile.data_root else worlds_home()
         return home / f"{WORLDS[self.benchmark]}-{self.spec.key}"
 

@@ -1,45 +1,38 @@
-"""How what the chapters need is computed: every core a run, one bar with the time left."""
+"""Which runs the chapters need, and what is published of them."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
-from reidlib.data.sampling import iterations_per_epoch
 from reidlib.study.attending import FILE as ATTENDED
 from reidlib.study.attending import attend_key, attended
 from reidlib.study.examining import FILE as EXAMINED
 from reidlib.study.examining import examine_key, examined
+from reidlib.study.jobs import Job, cost
 from reidlib.study.needs import CHAPTERS, JOINT, Need
+from reidlib.study.pool import side_by_side
 from reidlib.study.recipe import Recipe
 from reidlib.study.runner import Study
 from reidlib.study.store import Entry
 
 FEATURES, AUDIT = "features.safetensors", "audit.safetensors"
-GPU_BYTES, GPU_BYTES_PER_PIXEL = 1.5e9, 9e3  # of a run: CUDA and the images; of a pixel of its batch at full width
+Executor = Callable[[Study, Sequence[Job]], None]
 
 
-def run(study: Study, chapters: list[str]) -> None:
+def run(study: Study, chapters: list[str], executor: Executor = side_by_side) -> None:
     """Computes everything that the chapters need and the store lacks.
 
-    On the CPU each core trains one run on one thread: two runs of two threads each wait for each other, and one
-    thread's sums do not depend on the number of cores. A GPU takes as many runs side by side as `_at_once` says.
+    executor: what computes jobs into the study's store, by itself or elsewhere, and comes back when they are there:
+    `pool.side_by_side`, `group.torchrun` or `cluster.submit_array`, with their options bound.
     """
     while True:  # a search knows its next trials, and a choice what is to be confirmed, when the last needs are met
         if jobs := _jobs(study, chapters):
             for benchmark in sorted(set().union(*(_benchmarks(need) for need, _ in jobs))):
                 study.data_of(benchmark).dataset  # noqa: B018  rendered now: keys are those of the data on this disk
-            _run_jobs(study, _jobs(study, chapters))
+            executor(study, _jobs(study, chapters))
             continue
         joint = [
             job for job in _with_seeds(study, _needs(study, chapters, JOINT)) if job[0].find(study, job[1]) is None
@@ -57,69 +50,9 @@ def _benchmarks(need: Need) -> set[str]:
     return {need.recipe.benchmark} | {scene.benchmark for scene in scenes if scene.benchmark}
 
 
-def _run_jobs(study: Study, jobs: list[tuple[Need, int]]) -> None:
-    form = "{desc}: {percentage:3.0f}% |{bar}| {elapsed} elapsed, {remaining} left"
-    workers = min(len(jobs), _at_once(study, [need.recipe for need, _ in jobs])) or 1
-    # Without its tables: a worker reads more than a pipe holds only when it has imported torch, and until then the next
-    # one is not started.
-    bare = replace(study, benchmarks={}, galleries={})
-    context = multiprocessing.get_context("spawn")
-    done = context.Value("d", 0.0)
-    os.environ["TQDM_DISABLE"] = "1"  # for the workers: this process has its own bar
-    try:
-        with (
-            tqdm(total=sum(_cost(study, *job) for job in jobs), bar_format=form) as bar,
-            ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=(bare, done)) as pool,
-        ):
-            bar.set_description(f"{study.profile.profile}: {len(jobs)} runs")
-            _follow({pool.submit(_compute, need, seed) for need, seed in jobs}, bar, done)
-    except BrokenProcessPool as error:
-        raise ValueError(
-            "a training process was killed, perhaps for want of memory; the same command resumes"
-        ) from error
-    finally:
-        del os.environ["TQDM_DISABLE"]
-
-
-def _at_once(study: Study, recipes: list[Recipe]) -> int:
-    """How many runs are computed side by side: one a core; on a GPU no more than its free memory holds.
-
-    A small run leaves most of a GPU idle while it waits for its own next kernel, and others fill it.
-    """
-    cores = os.cpu_count() or 1
-    if study.device.type != "cuda":
-        return cores
-    free, _ = torch.cuda.mem_get_info(study.device)
-    largest = max((_gpu_memory(study, recipe) for recipe in recipes), default=GPU_BYTES)
-    return max(1, min(cores, int(free // largest)))
-
-
-def _gpu_memory(study: Study, recipe: Recipe) -> float:
-    """Bytes that a training run takes at most: its batch by the pixels and channels, and what any process takes."""
-    scaled = recipe.scaled(study.profile)
-    pixels = scaled.batch_images * scaled.height * scaled.width
-    return GPU_BYTES + GPU_BYTES_PER_PIXEL * pixels * scaled.model_options["width"]
-
-
-def _follow(waiting: set[Future], bar: tqdm, done) -> None:
-    """Moves the bar until all jobs are done; the first error, or Ctrl-C, ends them all."""
-    try:
-        while waiting:
-            finished, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
-            bar.update(min(done.value, bar.total) - bar.n)
-            for future in finished:
-                future.result()
-    except BaseException:
-        for future in waiting:
-            future.cancel()
-        for process in multiprocessing.active_children():
-            process.terminate()  # checkpoints are kept
-        raise
-
-
-def _jobs(study: Study, chapters: list[str]) -> list[tuple[Need, int]]:
+def _jobs(study: Study, chapters: list[str]) -> list[Job]:
     """One job a training run that lacks something, the rankings of all chapters together; long runs first."""
-    jobs: dict[str, tuple[Need, int]] = {}
+    jobs: dict[str, Job] = {}
     for need, seed in _with_seeds(study, _members(study, chapters)):
         if _lacks(study, need, seed):
             key = study.train_key(need.recipe, seed)
@@ -131,11 +64,20 @@ def _jobs(study: Study, chapters: list[str]) -> list[tuple[Need, int]]:
     # what others read first, then the longest: no core is idle at the end
     read = {study.train_key(need.recipe.pretrained, seed) for need, seed in jobs.values() if need.recipe.pretrained}
 
-    def order(item: tuple[str, tuple[Need, int]]) -> tuple[bool, float]:
+    def order(item: tuple[str, Job]) -> tuple[bool, float]:
         key, (need, seed) = item
-        return not (need.audit or key in read), -_cost(study, need, seed)
+        return not (need.audit or key in read), -cost(study, need, seed)
 
     return [job for _, job in sorted(jobs.items(), key=order)]
+
+
+def runs(study: Study, chapters: list[str]) -> dict[str, tuple[Recipe, int]]:
+    """Every training run behind the chapters by its key, with those that others read; trained or not."""
+    asked = [(need.recipe, seed) for need, seed in _with_seeds(study, _needs(study, chapters, Need))]
+    joint = _with_seeds(study, _needs(study, chapters, JOINT))
+    asked += [(recipe, seed) for need, seed in joint for recipe in need.recipes]
+    asked += [(read, seed) for recipe, seed in asked for read in (recipe.first_model, recipe.pretrained) if read]
+    return {study.train_key(recipe, seed): (recipe, seed) for recipe, seed in asked}
 
 
 def _with_seeds(study: Study, needs: list) -> Iterator[tuple[Any, int]]:
@@ -156,25 +98,6 @@ def _members(study: Study, chapters: list[str]) -> list[Need]:
     return needs + [Need(recipe.first_model, (), audit=True) for recipe in lacking if recipe.first_model]
 
 
-def _cost(study: Study, need: Need, seed: int) -> float:
-    """Training cost in arbitrary units, iterations by weight; next to nothing for a run that is trained."""
-    if study.store.find("train", study.train_key(need.recipe, seed), needs="weights.safetensors"):
-        return 1e-3
-    options = need.recipe.scaled(study.profile).training
-    rows = study.data_for(need.recipe, seed).training_rows(*need.recipe.trained_on)
-    if need.recipe.clip_frames:
-        iterations = rows["label"].nunique() // options.persons
-    else:
-        iterations = iterations_per_epoch(len(rows), options.persons, options.images)  # before a curation
-    return options.epochs * iterations * _weight(study, need.recipe)
-
-
-def _weight(study: Study, recipe: Recipe) -> float:
-    """What an iteration costs: images, branches and pixels."""
-    scaled = recipe.scaled(study.profile)
-    return scaled.batch_images * (1 + len(recipe.model_options.get("parts", ()))) * scaled.height * scaled.width
-
-
 def _lacks(study: Study, need: Need, seed: int) -> bool:
     wanted = [("features", study.features_key(need.recipe, seed, scene), FEATURES) for scene in need.features]
     wanted += [("train", study.train_key(need.recipe, seed), AUDIT)] if need.audit else []
@@ -182,43 +105,6 @@ def _lacks(study: Study, need: Need, seed: int) -> bool:
     wanted += [("attend", attend_key(study, need.recipe, seed), ATTENDED)] if need.attend else []
     wanted += [("evaluate", study.evaluate_key(need.recipe, seed, *asked), None) for asked in need.evaluations]
     return any(study.store.find(stage, key, needs=file) is None for stage, key, file in wanted)
-
-
-_worker: dict = {}
-
-
-def _begin_worker(study: Study, done) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    study.threads = 1
-    _worker.update(study=study, done=done)
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would go on training for nobody; checkpoints are kept."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
-def _compute(need: Need, seed: int) -> None:
-    study, done = _worker["study"], _worker["done"]
-    weight = _weight(study, need.recipe)
-
-    def advance(iterations: int) -> None:
-        with done.get_lock():
-            done.value += iterations * weight
-
-    study.advance = advance
-    if need.audit:
-        study.audit(need.recipe, seed)
-    for scene in need.features:
-        study.features(need.recipe, seed, scene)
-    if need.examine:
-        examined(study, need.recipe, seed)
-    if need.attend:
-        attended(study, need.recipe, seed)
-    for ranking, scene in need.evaluations:
-        study.evaluate(need.recipe, seed, ranking, scene)
 
 
 def entries(study: Study, chapters: list[str]) -> list[tuple[Entry, list[str]]]:

@@ -23,10 +23,13 @@ from reidlib.study.store import Entry, copy_entries
 from reidlib.study.summary import write_readme, write_summary
 
 
-def study_book(profile_name: str, *, publish: bool = False) -> Path:
+def study_book(
+    profile_name: str, *, publish: bool = False, compiled: bool = False, executor: plans.Executor = plans.side_by_side
+) -> Path:
     """Runs every chapter of a profile and builds the book from them; returns the first page's path.
 
     publish: into book/ itself, in place of what was published there; otherwise into a copy, _build/<profile>/book.
+    compiled: see `training.train`. executor: of the runs, see `plans.run`.
     Prints what it does; everything already computed is taken from the store.
     Raises ValueError when a run, a chapter or the build stops.
     """
@@ -38,7 +41,8 @@ def study_book(profile_name: str, *, publish: bool = False) -> Path:
         shutil.copytree(ROOT / "book", book, ignore=shutil.ignore_patterns(*VERSIONS))
     chapters = [chapter for chapter in CHAPTERS if chapter not in WAITING]
     study = open_study(profile, published=book / "records")
-    plans.run(study, chapters)
+    study.compiled = compiled
+    plans.run(study, chapters, executor)
     replace_records(book / "records", plans.entries(study, chapters))
     for chapter in chapters:
         execute(chapter, profile_name, book)

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from reidlib import models
+from reidlib import models, parallel
 from reidlib.checkpoint import load_all_but_classifier, save_tensors
 from reidlib.curation import Curated, curate, decide, mean_losses
 from reidlib.data import Dataset
@@ -51,6 +51,7 @@ class Study:
     store: Store
     dataset: Dataset | None = None  # in place of the profile's own
     advance: Callable[[int], None] | None = None  # told of every training iteration, in place of a bar
+    compiled: bool = False  # networks in training, by torch.compile: worth it for long runs on a GPU
     threads: int = field(default_factory=torch.get_num_threads)  # of a CPU run; its last bits depend on it
     galleries: dict[str, Gallery] = field(default_factory=dict, repr=False)
     benchmarks: dict[tuple[str, int, float], StudyData] = field(default_factory=dict, repr=False)
@@ -148,6 +149,7 @@ class Study:
                 checkpoint=checkpoint,
                 at_epoch=follower(model, data, scaled, images, labels) if recipe.follow else None,
                 advance=self.advance,
+                compiled=self.compiled,
                 description=f"{recipe.row}, seed {seed}",
             )
             if losses is not None:
@@ -276,9 +278,12 @@ class Study:
 
     def record(self, stage: str, config: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
         """The fields that every record has."""
+        shared = parallel.processes() if stage in ("train", "features") else 1  # the others are one process's
         return {
             "version": VERSIONS[stage],
             "profile": label(self.profile),
             "config": config,
             **watch.fields(),
+            **({"processes": shared} if shared > 1 else {}),
+            **({"compiled": True} if self.compiled and stage == "train" else {}),
         }

@@ -66,7 +66,7 @@ def test_weights_from_another_run(clip_study, monkeypatch):
 
 
 def test_the_run_that_others_start_from_comes_first(clip_study, monkeypatch):
-    monkeypatch.setattr(plans, "_cost", lambda study, need, seed: 1.0 + bool(need.recipe.pretrained))
+    monkeypatch.setattr(plans, "cost", lambda study, need, seed: 1.0 + bool(need.recipe.pretrained))
     jobs = plans._jobs(clip_study, ["attention"])
     keys = [clip_study.train_key(need.recipe, seed) for need, seed in jobs]
     for need, seed in jobs:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from reidlib.study import plans
+from reidlib.study import jobs, plans, pool
 from reidlib.study.data import TEST, VAL
 from reidlib.study.needs import CHAPTERS, FusionNeed, Need
 from reidlib.study.profile import load_profile
@@ -25,12 +25,12 @@ def study(tmp_path) -> Study:
 
 
 def test_one_job_a_run_with_everything_asked_of_it(study, monkeypatch):
-    monkeypatch.setattr(plans, "_cost", lambda *_: 1.0)
-    jobs = plans._jobs(study, OF_VTRM)
-    keys = [study.train_key(need.recipe, seed) for need, seed in jobs]
+    monkeypatch.setattr(plans, "cost", lambda *_: 1.0)
+    found = plans._jobs(study, OF_VTRM)
+    keys = [study.train_key(need.recipe, seed) for need, seed in found]
     assert len(keys) == len(set(keys)) == 2 * 8  # two seeds of three rows, two schedules of two, three more backbones
     six = next(
-        need for need, seed in jobs if study.train_key(need.recipe, seed) == study.train_key(vtrm.six_times(), 0)
+        need for need, seed in found if study.train_key(need.recipe, seed) == study.train_key(vtrm.six_times(), 0)
     )
     wanted = {(ranking, VAL) for ranking in [*vtrm.table2().values(), *vtrm.table2("min", rerank=False).values()]}
     wanted |= {(vtrm.LOCAL_1, scene) for scene in (TEST, guesses.MIDDLE, guesses.at_interval(1.0))}
@@ -38,7 +38,7 @@ def test_one_job_a_run_with_everything_asked_of_it(study, monkeypatch):
 
 
 def test_members_of_a_fusion_are_trained_for_it(study, monkeypatch):
-    monkeypatch.setattr(plans, "_cost", lambda *_: 1.0)
+    monkeypatch.setattr(plans, "cost", lambda *_: 1.0)
     monkeypatch.setitem(CHAPTERS, "fusion", lambda _: [FusionNeed(tuple(vtrm.table3().values()), fusion)])
     fusion = vtrm.ensembles()["5-Model Ensemble"]
     assert len(plans._jobs(study, ["fusion"])) == 2 * 5
@@ -71,29 +71,29 @@ def test_order_of_models_is_part_of_no_key(study):
 
 def test_first_models_come_first_and_once(study, monkeypatch):
     """Thirty-odd curated runs read the losses of one baseline a seed: it is a job of its own, before them."""
-    monkeypatch.setattr(plans, "_cost", lambda study, need, seed: float(need.recipe.height))
-    jobs = plans._jobs(study, ["along"])
-    keys = [study.train_key(need.recipe, seed) for need, seed in jobs]
+    monkeypatch.setattr(plans, "cost", lambda study, need, seed: float(need.recipe.height))
+    found = plans._jobs(study, ["along"])
+    keys = [study.train_key(need.recipe, seed) for need, seed in found]
     assert len(keys) == len(set(keys))
     first = [study.train_key(along.baseline(), seed) for seed in study.profile.seeds]
-    assert set(first) <= set(keys[: 2 * len(first)]) and all(need.audit for need, _ in jobs[: 2 * len(first)])
-    read = {study.train_key(need.recipe.first_model, seed) for need, seed in jobs if need.recipe.first_model}
+    assert set(first) <= set(keys[: 2 * len(first)]) and all(need.audit for need, _ in found[: 2 * len(first)])
+    read = {study.train_key(need.recipe.first_model, seed) for need, seed in found if need.recipe.first_model}
     elsewhere = {study.train_key(along.crowded()[along.BASELINE][0], seed) for seed in study.profile.seeds}
     assert read == {*first, *elsewhere}
-    assert all(need.audit for need, seed in jobs if study.train_key(need.recipe, seed) in read)
+    assert all(need.audit for need, seed in found if study.train_key(need.recipe, seed) in read)
 
 
 def test_a_gpu_takes_as_many_runs_as_its_memory_and_the_cores(study, monkeypatch):
     recipes = [vtrm.mgn(), vtrm.six_times()]
-    monkeypatch.setattr(plans.os, "cpu_count", lambda: 16)
-    assert plans._at_once(study, recipes) == 16, "one a core"
+    monkeypatch.setattr(pool.os, "cpu_count", lambda: 16)
+    assert pool._at_once(study, recipes) == 16, "one a core"
     gpu = Study(replace(load_profile("gpu"), device="cpu"), study.store)
     monkeypatch.setattr(Study, "device", torch.device("cuda"))
-    for memory, wanted in ((200e9, 16), (3 * plans._gpu_memory(gpu, vtrm.mgn()), 3), (1e9, 1)):
-        monkeypatch.setattr(plans.torch.cuda, "mem_get_info", lambda device, memory=memory: (int(memory), 0))
-        assert plans._at_once(gpu, recipes) == wanted
+    for memory, wanted in ((200e9, 16), (3 * jobs.gpu_memory(gpu, vtrm.mgn()), 3), (1e9, 1)):
+        monkeypatch.setattr(pool.torch.cuda, "mem_get_info", lambda device, memory=memory: (int(memory), 0))
+        assert pool._at_once(gpu, recipes) == wanted
     paper = Study(replace(load_profile("paper"), device="cpu"), study.store)
-    assert plans._gpu_memory(paper, vtrm.mgn()) > 30e9, "one of the report's own runs wants most of a card"
+    assert jobs.gpu_memory(paper, vtrm.mgn()) > 30e9, "one of the report's own runs wants most of a card"
 
 
 def test_what_is_known_only_afterwards_is_computed_too(study, monkeypatch):

@@ -62,10 +62,10 @@ WORKER = """
 import multiprocessing, sys, time
 from pathlib import Path
 from types import SimpleNamespace
-from reidlib.study import plans
+from reidlib.study import pool
 
 def work():
-    plans._begin_worker(SimpleNamespace(), None)
+    pool._begin_worker(SimpleNamespace(), None)
     Path(sys.argv[1]).write_text("begun")
     time.sleep(600)
 
