@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 from filelock import FileLock
 
-from reidlib.study import cluster, plans
+from reidlib.cli import main
+from reidlib.study import cluster, group, plans, publish
 from reidlib.study.cluster import Task, submit_array
 from reidlib.study.needs import CHAPTERS, Need
+from reidlib.study.pool import side_by_side
 from reidlib.study.profile import load_profile
 from reidlib.study.provenance import source
 from reidlib.study.recipes import ica
@@ -105,3 +107,21 @@ def test_parameters_that_submitit_does_not_know(study, chapter):
 def test_no_jobs_no_array(study):
     local(study, [])
     assert not (study.store.root.parent / "jobs").exists()
+
+
+def test_the_commands_options_reach_the_executor(monkeypatch):
+    """`reid study` with each of them; what the book is built of is not asked here."""
+    given = []
+    monkeypatch.setattr(publish, "study_book", lambda profile, **options: given.append(options))
+    array = ["--executor", "submitit", "--slurm", "slurm_partition=gpu", "--slurm", "timeout_min=60"]
+    for options in ([], ["--executor", "torchrun", "--processes", "4", "--compile"], array):
+        assert main(["study", *options]) == 0
+    inline, torchrun, submitit = (one["executor"] for one in given)
+    assert inline is side_by_side and [one["compiled"] for one in given] == [False, True, False]
+    assert torchrun.func is group.torchrun and torchrun.keywords == {"processes": 4}
+    assert submitit.keywords == {"parameters": {"slurm_partition": "gpu", "timeout_min": 60}}
+
+
+def test_a_parameter_without_a_value(capsys):
+    assert main(["study", "--executor", "submitit", "--slurm", "gpu"]) == 2
+    assert "--slurm: wants KEY=VALUE, such as slurm_partition=gpu, got 'gpu'" in capsys.readouterr().err
