@@ -89,8 +89,8 @@ FRAME_INTERVAL = 0.16  # s
 TRACKLET_FRAMES = {"mars": 16, "ilidsvid": 48, "prid2011": 48}  # of the longest tracklet
 FULL_IDS = {"mars": (208, 209), "ilidsvid": (150, 150), "prid2011": (89, 89)}  # to train on and to test, at full size
 LEAST_IDS = 4  # of either: one batch of four persons
-# What differs from version 1 of Crosswalk, by benchmarks/calibrate.py: iLIDS-VID's layout came near its target as it is,
-# and PRID 2011's keeps to it.
+# What differs from version 1 of Crosswalk, by benchmarks/calibrate.py: iLIDS-VID's layout came near its target as it
+# is, and PRID 2011's keeps to it.
 VIDEO_KNOBS = {"mars": {"viewpoint_change": 0.27}}
 
 
