@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from torch import Tensor
 from reidlib.retrieval.metrics import evaluate_rankings
 from reidlib.study.data import VAL
 from reidlib.study.fusing import Fusion, rank_fused
-from reidlib.study.ranking import Gallery, Ranking, distances, labels, rank
+from reidlib.study.ranking import labels, rank
 from reidlib.study.recipes import vtrm
 from reidlib.study.runner import Study
 
