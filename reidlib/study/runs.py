@@ -1,7 +1,7 @@
 """The pages of runs: behind each number of a chapter its record, the training, its recipe and what the profile scaled.
 
 Written from a book's executed chapters and records, as `reidlib.study.summary` does. An anchor names a record by the
-first twelve digits of its key; `reidlib.study.anchors` leads the chapters' links there.
+first twelve digits of its key; `reidlib.study.site` leads the chapters' links there.
 """
 
 from __future__ import annotations

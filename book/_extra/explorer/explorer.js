@@ -222,6 +222,6 @@ if (typeof document !== "undefined") {
   element("explorer-facts").textContent =
     `Profile ${data.profile}, seed ${data.seed}: ${data.query.person.length} queries, ` +
     `${data.gallery.person.length} gallery images, of which each strip shows the first ${data.first}.`;
-  element("explorer").hidden = false;
+  element("explorer-all").hidden = false;
   draw();
 }
