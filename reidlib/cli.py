@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--publish", action="store_true", help="into book/ itself instead of a copy in _build/")
     study.set_defaults(run=_study)
 
-    summary = commands.add_parser("summary", help="write results.md, status.md and the verdicts of book/ anew")
+    summary = commands.add_parser("summary", help="write results.md, status.md, runs/ and the verdicts of book/ anew")
     summary.set_defaults(run=_summary)
 
     explorer = commands.add_parser("explorer", help="write the rankings and pictures of book/'s explorer anew")

@@ -66,8 +66,13 @@ def _page(page: Page, entries: Entries) -> str:
             ranked.setdefault(group, [])
             if entry.record["stage"] == "evaluate":
                 ranked[group].append(entry)
+    firsts: dict[str, dict[str, Any]] = {}  # of each row its first recipe: others of that name say what is different
     for group, runs in trained.items():
-        parts += _training(sorted(runs, key=_seed), ranked[group], recipes)
+        row, recipe = runs[0].record["row"], _flat(runs[0].record["config"]["recipe"])
+        first = firsts.setdefault(row, recipe)
+        other = _differences({name: value for name, value in recipe.items() if name in first}, first)
+        heading = f"## {row}" + (f" ({other})" if other else "")
+        parts += [heading, *_training(sorted(runs, key=_seed), ranked[group], recipes)]
     fused = [entry for entry in linked if entry.record["stage"] == "fuse"]
     if fused:
         parts += ["## Fusions", _rankings(fused, _fusion_words, "Fusions of several models' rankings.", entries)]
@@ -108,7 +113,6 @@ def _training(runs: Sequence[Entry], ranked: Sequence[Entry], recipes: Mapping) 
     curves = {f"seed {_seed(run)}": run.record["curve"] for run in runs}
     title = f"Losses of {record['row']} against the epoch, a line a seed"
     parts = [
-        f"## {record['row']}",
         "\n".join(
             [
                 "```{raw} html",
@@ -185,6 +189,16 @@ def _differences(values: Mapping[str, Any], default: Mapping[str, Any]) -> str:
     return ", ".join(
         name if value is True else f"{name} {'all' if value is None else value}" for name, value in changed
     )
+
+
+def _flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded recipe on one level of names, without what it holds of other recipes; fields left out are default."""
+    simple = {field.name: field.default for field in fields(Recipe) if isinstance(field.default, int | float | str)}
+    found: dict[str, Any] = {name: value for name, value in simple.items() if name != "row"} | {"knobs": []}
+    for name, value in recipe.items():
+        if name not in ("curation", "first_model", "pretrained", "harder"):
+            found |= value if name in ("augmentation", "model_options", "training") else {name: value}
+    return found
 
 
 def _seed(entry: Entry) -> int:

@@ -38,7 +38,7 @@ def javascript(expression: str):
     if node := shutil.which("node"):
         done = subprocess.run([node], input=f"console.log({call})", capture_output=True, text=True, check=True)
         return json.loads(done.stdout)
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("neither node nor chromium is on this machine")
     from playwright.sync_api import sync_playwright
