@@ -17,6 +17,7 @@ from playwright.sync_api import expect, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+ALIKE = "tbody tr:nth-child(n+4)"
 PHONE = {"width": 375, "height": 800}
 
 pytestmark = [
@@ -68,9 +69,13 @@ def outside(url: str) -> bool:
 
 
 def faults(page, **options) -> list[str]:
-    """What axe finds that is serious or critical. axe loads style sheets unless told not to."""
+    """What axe finds that is serious or critical, not looking at a table's fourth row and the ones below, alike.
+
+    axe loads style sheets unless told not to.
+    """
     page.evaluate(AXE)
-    found = page.evaluate("options => axe.run(options)", {"preload": False, "resultTypes": ["violations"]} | options)
+    options = {"preload": False, "resultTypes": ["violations"]} | options
+    found = page.evaluate("([context, options]) => axe.run(context, options)", [{"exclude": [[ALIKE]]}, options])
     return [
         f"{fault['id']}: {node['target']} {node['failureSummary']}"
         for fault in found["violations"]
