@@ -54,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     summary = commands.add_parser("summary", help="write anew what sums up book/, in it and in the README")
     summary.set_defaults(run=_summary)
 
+    explorer = commands.add_parser("explorer", help="write the rankings and pictures of book/'s explorer anew")
+    explorer.set_defaults(run=_explorer)
+
     train = commands.add_parser("train", help="train from scratch on your own images and report mAP and CMC")
     train.add_argument("--root", required=True, type=Path, help="folder with train/ and test/ (or query/ and gallery/)")
     train.add_argument(
@@ -131,6 +134,16 @@ def _summary(options: argparse.Namespace) -> None:
     from reidlib.study.summary import write_readme, write_summary
 
     for path in [*write_summary(ROOT / "book"), write_readme(ROOT / "README.md", ROOT / "book")]:
+        print(path.relative_to(ROOT))
+
+
+def _explorer(options: argparse.Namespace) -> None:
+    from reidlib.study.chapter import open_study
+    from reidlib.study.explorer import write_explorer
+    from reidlib.study.profile import load_profile
+    from reidlib.study.provenance import ROOT
+
+    for path in write_explorer(open_study(load_profile("laptop")), ROOT / "book"):
         print(path.relative_to(ROOT))
 
 

@@ -134,12 +134,13 @@ def learning_rate(options: TrainingOptions, iteration: int, iterations_per_epoch
 def make_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
     """Adam or SGD over all parameters; weight decay on norms and biases too, as FastReID's Base-bagtricks does.
 
-    On CUDA the fused kind, one kernel for all parameters.
+    On CUDA Adam is the fused kind, one kernel for all parameters. torch's fused SGD stops at a parameter whose first
+    gradient comes later than the others'.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
-    own = {"lr": options.learning_rate, "weight_decay": options.weight_decay, "fused": parameters[0].is_cuda or None}
+    own = {"lr": options.learning_rate, "weight_decay": options.weight_decay}
     if options.optimizer == "adam":
-        return torch.optim.Adam(parameters, **own)
+        return torch.optim.Adam(parameters, fused=parameters[0].is_cuda or None, **own)
     return torch.optim.SGD(parameters, momentum=0.9, **own)
 
 

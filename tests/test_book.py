@@ -1,16 +1,13 @@
 """The book: builds without a network and without a warning, and its pages are whole, light and readable for everyone.
 
-One build serves all tests of this file. Leave it out with `pytest -m "not book"`.
+One build serves all tests, see `conftest.py`. Leave it out with `pytest -m "not book"`.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -26,28 +23,6 @@ MEGABYTE = 1_000_000
 pytestmark = pytest.mark.book
 
 
-def without_network() -> list[str]:
-    """A prefix that takes the network from a command, where the system lets us."""
-    prefix = ["unshare", "--map-root-user", "--net"]
-    if shutil.which("unshare") and subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode == 0:
-        return prefix
-    return []  # proxies that lead nowhere have to do
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory) -> Path:
-    """The folder of the built pages; the build has to end without warning."""
-    output = tmp_path_factory.mktemp("book")
-    command = [*without_network(), str(Path(sys.executable).with_name("jupyter-book")), "build", str(BOOK)]
-    command += ["--path-output", str(output), "-W", "-n", "--keep-going"]
-    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-    built = subprocess.run(command, check=False, cwd=ROOT, env=os.environ | nowhere, capture_output=True, text=True)
-    log = built.stdout + built.stderr
-    told = "\n".join(line for line in log.splitlines() if re.search(r"WARNING|ERROR", line))
-    assert built.returncode == 0, told or log
-    return output / "_build" / "html"
-
-
 @pytest.fixture(scope="session")
 def pages(site) -> dict[str, BeautifulSoup]:
     """Each page by its path in the site."""
@@ -57,7 +32,9 @@ def pages(site) -> dict[str, BeautifulSoup]:
 
 def toc_files() -> list[str]:
     toc = yaml.safe_load((BOOK / "_toc.yml").read_text())
-    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+    listed = [chapter for part in toc["parts"] for chapter in part["chapters"]]
+    below = [section for chapter in listed for section in chapter.get("sections", ())]
+    return [toc["root"], *(page["file"] for page in listed + below)]
 
 
 def chapters() -> list[str]:
@@ -113,6 +90,7 @@ def elsewhere(url: str | None) -> bool:
 
 def test_links_within_the_book_lead_somewhere(site, pages):
     told = []
+    ids = {name: {tag["id"] for tag in page.find_all(id=True)} for name, page in pages.items()}
     for name, page in pages.items():
         for tag, attribute in (("a", "href"), ("img", "src"), ("script", "src"), ("link", "href")):
             for found in page.find_all(tag, attrs={attribute: True}):
@@ -124,7 +102,7 @@ def test_links_within_the_book_lead_somewhere(site, pages):
                 if not target.is_file():
                     told.append(f"{name}: {found[attribute]}")
                 elif anchor and tag == "a" and (key := target.relative_to(site.resolve()).as_posix()) in pages:
-                    told += [] if pages[key].find(id=anchor) else [f"{name}: {found[attribute]}"]
+                    told += [] if anchor in ids[key] else [f"{name}: {found[attribute]}"]
     assert not told
 
 
@@ -171,3 +149,46 @@ def test_formulas_are_drawn_by_what_is_in_the_book(site, pages):
         for script in scripts:
             folder = ((site / name).parent / script).resolve().parent
             assert list((folder / "output" / "chtml" / "fonts" / "woff-v2").glob("*.woff")), name
+
+
+def test_every_link_to_a_record_leads_to_its_training(site, pages):
+    """From a table of a chapter, or of all tables, to the record's line; beneath its heading stand curve and recipe."""
+    links = [
+        (name, tag["href"])
+        for name, page in pages.items()
+        if not name.startswith("runs/")
+        for tag in page.select("table a[href]")
+        if "runs/" in tag["href"] and "#" in tag["href"]
+    ]
+    assert len(links) > 500 and {name for name, _ in links} >= {"results.html", "chapters/mgn.html"}
+    assert not [tag for page in pages.values() for tag in page.select("a[href$='record.json']")], "a link was missed"
+    runs = {name: page for name, page in pages.items() if name.startswith("runs/")}
+    places = {name: {tag["id"]: tag for tag in page.find_all(id=True)} for name, page in runs.items()}
+    for name, href in set(links):
+        target, _, anchor = href.partition("#")
+        key = ((site / name).parent / target).resolve().relative_to(site.resolve()).as_posix()
+        section = places[key][anchor].find_parent("section")
+        if text(section.find("h2")).startswith("Fusions"):
+            continue  # of the members' trainings, whose sections stand before it
+        assert section.select_one("svg path[d]") and section.select_one("details"), f"{name}: {href}"
+
+
+def test_runs_have_their_records_in_full(site, pages):
+    """What a page of runs offers for reading is, unpacked, the published file."""
+    told, seen = [], 0
+    for name, page in pages.items():
+        for tag in page.select("a[href$='.json.gz']"):
+            packed = (site / name).parent / tag["href"]
+            stage, key = packed.parent.name, packed.name.removesuffix(".json.gz")
+            seen += 1
+            whole = (BOOK / "records" / stage / key / "record.json").read_bytes()
+            told += [] if gzip.decompress(packed.read_bytes()) == whole else [tag["href"]]
+    assert not told and seen > 500
+
+
+def test_what_the_profile_scaled_stands_with_every_training(pages):
+    for name, page in pages.items():
+        if name.startswith("runs/") and name != "runs/index.html":
+            trained = [tag for tag in page.select("section > h2") if not text(tag).startswith("Fusions")]
+            captions = [text(tag) for tag in page.find_all("caption")]
+            assert len(trained) == sum("What the profile" in caption for caption in captions), name

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import nbformat
 
@@ -55,6 +58,7 @@ class Page:
     cells: int
     start: str  # UTC, ISO
     seconds: float
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # those that papermill was given
 
     @property
     def title(self) -> str:
@@ -103,6 +107,13 @@ class Page:
         return None
 
 
+def _injected(cells: Sequence[nbformat.NotebookNode]) -> dict[str, Any]:
+    """The parameters that papermill was given, from its cell: the notebook's metadata have them in another order."""
+    source = next((cell.source for cell in cells if "injected-parameters" in cell.metadata.get("tags", [])), "")
+    lines = [line for line in ast.parse(source).body if isinstance(line, ast.Assign)]
+    return {line.targets[0].id: ast.literal_eval(line.value) for line in lines}
+
+
 def read_page(book: Path, chapter: str) -> Page:
     """The chapter as executed in a book; its source where it has not been."""
     path = book / "chapters" / f"{chapter}.ipynb"
@@ -117,4 +128,5 @@ def read_page(book: Path, chapter: str) -> Page:
         cells=len(notebook.cells),
         start=told.get("start_time", ""),
         seconds=told.get("duration", 0.0),
+        parameters=_injected(notebook.cells),
     )

@@ -12,7 +12,7 @@ from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 
 from reidlib.study.data import VIDEO, WORLDS
-from reidlib.study.profile import label
+from reidlib.study.profile import Profile, label
 from reidlib.study.recipe import Recipe
 from reidlib.study.runner import Study
 from reidlib.study.store import Entry
@@ -74,12 +74,17 @@ def scale_sentence(study: Study, recipe: Recipe, entries: Sequence[Entry], *, al
     )
 
 
+def changes_rows(recipe: Recipe, profile: Profile) -> list[list[str]]:
+    """Field, the report's value, the scaled one, as a table's cells."""
+    changes = recipe.changes(recipe.scaled(profile))
+    return [[f"`{name}`", _cell(ours), _cell(scaled)] for name, ours, scaled in changes]
+
+
 def scaling_table(study: Study, recipe: Recipe, name: str) -> str:
     """A table, labelled name, of every field in which the scaled recipe differs from the report's."""
-    changes = recipe.changes(recipe.scaled(study.profile))
-    if not changes:
+    rows = changes_rows(recipe, study.profile)
+    if not rows:
         return "The profile changes nothing: these are the report's own numbers."
-    rows = [[f"`{name}`", _cell(ours), _cell(scaled)] for name, ours, scaled in changes]
     caption = f"What the profile `{study.profile.profile}` changes in the recipe of {recipe.row}."
     return markdown(caption, name, ["field", "the report's recipe", "this page"], rows)
 

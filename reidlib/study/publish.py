@@ -1,5 +1,5 @@
 """From a profile to a book: compute, export the records, execute the chapters with papermill, write
-the pages that sum them up, build."""
+the pages that sum them up and the explorer's rankings, build."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import nbformat
 
 from reidlib.study import plans
 from reidlib.study.chapter import open_study
+from reidlib.study.explorer import write_explorer
 from reidlib.study.needs import CHAPTERS, WAITING
 from reidlib.study.profile import load_profile, profile_path
 from reidlib.study.provenance import ROOT
@@ -47,6 +48,7 @@ def study_book(
     for chapter in chapters:
         execute(chapter, profile_name, book)
     write_summary(book)
+    write_explorer(study, book)
     if publish:
         write_readme(ROOT / "README.md", book)
     return build(book)

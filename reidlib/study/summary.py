@@ -1,4 +1,4 @@
-"""The pages that are written from the others: all tables, the verdicts for the front page, the book's state.
+"""The pages that are written from the others: all tables, the front page's verdicts, the book's state, its runs.
 
 Nothing in them is typed: they are a function of a book's executed chapters and its records, and can be compared with
 them at any time. `reid summary` writes those of the published book anew, and the table in the README.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from reidlib.study.executed import VERDICTS, Page, Table, read_page
 from reidlib.study.needs import CHAPTERS
+from reidlib.study.runs import runs_pages
 from reidlib.study.store import Entry, all_entries
 from reidlib.study.tables import markdown
 
@@ -28,7 +29,7 @@ STAGES = {
 
 
 def write_summary(book: Path) -> list[Path]:
-    """Writes the three files into a book whose chapters are executed; returns their paths."""
+    """Writes the files into a book whose chapters are executed; returns their paths."""
     found = summary(book)
     for name, text in found.items():
         (book / name).parent.mkdir(exist_ok=True)
@@ -39,11 +40,12 @@ def write_summary(book: Path) -> list[Path]:
 def summary(book: Path) -> dict[str, str]:
     """The files' texts by their paths in the book. A chapter that is not executed there is named as waiting."""
     pages = [read_page(book, chapter) for chapter in CHAPTERS]
+    entries = all_entries(book / "records")
     return {
         "results.md": results(pages),
         "_generated/verdicts.md": verdicts(pages),
-        "status.md": status(pages, all_entries(book / "records")),
-    }
+        "status.md": status(pages, entries),
+    } | runs_pages(pages, entries)
 
 
 def write_readme(readme: Path, book: Path) -> Path:

@@ -1,0 +1,115 @@
+"""The book's explorer: the first images of every ranking of every query, and the pictures that they are.
+
+A page of plain JavaScript shows them (book/_extra/explorer/explorer.js). It computes no distances: what it shows was
+ranked here, by `reidlib.retrieval`, from the features of the chapter on VTRM; average precisions are the records' own.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from reidlib.retrieval.metrics import evaluate_rankings
+from reidlib.study.data import VAL
+from reidlib.study.fusing import Fusion, rank_fused
+from reidlib.study.ranking import labels, rank
+from reidlib.study.recipes import vtrm
+from reidlib.study.runner import Study
+
+FOLDER = Path("_extra") / "explorer"
+FIRST = 24  # images of each ranking
+HEIGHT, WIDTH = 64, 32  # pixels of a picture
+ACROSS, DOWN = 20, 20  # pictures on a sheet
+QUALITY = 45  # of JPEG: the whole explorer stays below 3 MB
+
+
+def write_explorer(study: Study, book: Path) -> list[Path]:
+    """Writes data.js and the sheets of pictures into a book, in place of those there; returns their paths.
+
+    The first seed's rankings; the vote is over the models of all of the profile's seeds. Draws the world when it is not
+    on disk. Raises ValueError when a gallery has more images than 16 bits can number.
+    """
+    folder = book / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("sheet-*.jpg"):
+        old.unlink()
+    found = explorer_data(study)
+    text = json.dumps(found, separators=(",", ":"), allow_nan=False)
+    paths = [folder / "data.js"]
+    paths[0].write_text(f"window.EXPLORER_DATA = {text};\n", encoding="utf-8")
+    pictures = _pictures(study)
+    for number, start in enumerate(range(0, len(pictures), ACROSS * DOWN)):
+        paths.append(folder / f"sheet-{number}.jpg")
+        sheet = _sheet(pictures[start : start + ACROSS * DOWN])
+        Image.fromarray(sheet).save(paths[-1], "jpeg", quality=QUALITY, optimize=True)
+    return paths
+
+
+def explorer_data(study: Study) -> dict[str, Any]:
+    """What the page knows, as JSON values. Queries and gallery images are numbered as in the features' files."""
+    recipe, seed = vtrm.six_times(), study.profile.seeds[0]
+    gallery = study.gallery(recipe, seed)
+    if len(gallery.gallery) >= 1 << 16:
+        raise ValueError(f"gallery: the explorer numbers images in 16 bits, got {len(gallery.gallery)} images")
+    rankings = []
+    for ranking in [r for rerank in (False, True) for r in vtrm.table2("mean", rerank=rerank).values()]:
+        entry = study.evaluate(recipe, seed, ranking)
+        rankings.append(
+            {"method": "walk" if ranking.vtrm else "distance", "reranked": ranking.rerank}
+            | ({"window": ranking.window or 0, "reference": ranking.reference} if ranking.vtrm else {})
+            | {"record": f"{entry.record['stage']}/{entry.key}"}
+            | _of_queries(entry.record["metrics"]["average_precision"], rank(gallery, ranking))
+        )
+    fused, precision = vote(study)
+    rankings.append({"method": "vote", "models": len(study.profile.seeds)} | _of_queries(precision, fused))
+    return {
+        "profile": study.profile.profile,
+        "seed": seed,
+        "first": min(FIRST, len(gallery.gallery)),
+        "picture": {"height": HEIGHT, "width": WIDTH, "across": ACROSS, "down": DOWN},
+        "query": _numbers(gallery.query_labels),
+        "gallery": _numbers(gallery.gallery_labels),
+        "rankings": rankings,
+    }
+
+
+def vote(study: Study) -> tuple[Tensor, list[float | None]]:
+    """(m, n) the vote of one recipe's models of all seeds, walking by Local-2, and each query's average precision."""
+    galleries = [study.gallery(vtrm.six_times(), seed) for seed in study.profile.seeds]
+    fused, _, _ = rank_fused(galleries, Fusion(vtrm.LOCAL_2))
+    found = evaluate_rankings(fused, *labels(galleries[0]), protocol="synergyreid").average_precision
+    return fused, [None if np.isnan(x) else float(x) for x in found]
+
+
+def _of_queries(precision: list[float | None], ranking: Tensor) -> dict[str, Any]:
+    """Average precision in percent, and the first images as base64 of little-endian 16 bits, query after query."""
+    first = ranking[:, :FIRST].numpy().astype("<u2")
+    percent = [None if value is None else round(100 * value, 3) for value in precision]
+    return {"precision": percent, "order": base64.b64encode(first.tobytes()).decode()}
+
+
+def _numbers(found) -> dict[str, list[int]]:
+    return {name: found[name].tolist() for name in ("person", "frame")}
+
+
+def _pictures(study: Study) -> np.ndarray:
+    """(n + m, H, W, 3) uint8: the gallery, then the queries."""
+    rows = study.data.opened(VAL).rows(VAL.split).reset_index(drop=True)
+    images = study.data.images(VAL, HEIGHT, WIDTH, torch.device("cpu")).permute(0, 2, 3, 1).numpy()
+    return np.concatenate([images[rows["role"] == role] for role in ("gallery", "query")])
+
+
+def _sheet(pictures: np.ndarray) -> np.ndarray:
+    """Up to ACROSS * DOWN pictures in reading order on one (H, W, 3) picture of full width."""
+    lines = -(-len(pictures) // ACROSS)
+    grid = np.zeros((lines * ACROSS, HEIGHT, WIDTH, 3), np.uint8)
+    grid[: len(pictures)] = pictures
+    grid = grid.reshape(lines, ACROSS, HEIGHT, WIDTH, 3).transpose(0, 2, 1, 3, 4)
+    return grid.reshape(lines * HEIGHT, ACROSS * WIDTH, 3)
