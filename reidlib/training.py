@@ -10,7 +10,7 @@ Shapes: N images, B batch, C channels, H W pixels.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,7 +66,8 @@ def train(
     at_epoch: called at the end of each epoch with its number, from 1, to look at the model and leave it as it is; what
     it returns, JSON values, is noted in the curve.
     advance: called with the number of iterations done, in place of a bar of this run's own.
-    Raises ValueError when the loss is not finite, naming the step and the batch's images.
+    Raises ValueError when the loss is not finite, or at an epoch's end a weight is not, naming the step, the batch's
+    images and the checkpoint before it.
 
     Several processes (torch.distributed initialised, each calling this with the same arguments, its own device and a
     file system in common) draw and augment the same batches, and each takes its slice: see reidlib.parallel. They end
@@ -124,7 +125,7 @@ def train(
                 classification, metric, logits = batch_loss(network, pixels, own_labels, options, centers, erased)
                 losses = torch.stack((classification, metric))
                 if not parallel.all_say(torch.isfinite(losses).all()):
-                    raise ValueError(_not_finite(epoch, iteration, batch, names, checkpoint))
+                    raise ValueError(_not_finite("loss", epoch, iteration, batch, names, checkpoint))
                 optimizer.zero_grad(set_to_none=True)
                 losses.sum().backward()
                 optimizer.step()
@@ -135,6 +136,9 @@ def train(
                     each = losses_of_images(logits, own_labels, options)
                     drawn.index_add_(1, batch[own], torch.stack((each, torch.ones_like(each))))
                 advance(1)
+            # A step can spoil the weights although its loss was finite; the next loss would tell, and there may be none.
+            if not parallel.all_say(_all_finite(model.state_dict().values())):
+                raise ValueError(_not_finite("weights", epoch, iteration, batch, names, checkpoint))
             cross_entropy_mean, triplet_mean = parallel.mean(sums / per_epoch).tolist()
             if image_losses is not None:
                 total, times = parallel.mean(drawn)
@@ -172,10 +176,17 @@ def _seed_of(seed: int, epoch: int) -> int:
     return (seed * 1_000_003 + epoch) % 2**63
 
 
-def _not_finite(epoch: int, iteration: int, batch: Tensor, names: Sequence[str] | None, checkpoint: Path | None) -> str:
-    shown = [names[i] if names is not None else str(i) for i in batch[:4].tolist()]
+def _all_finite(tensors: Iterable[Tensor]) -> Tensor:
+    """Whether no number in any of the tensors is NaN or infinite, a scalar bool."""
+    return torch.stack([torch.isfinite(x).all() for x in tensors if x.is_floating_point()]).all()
+
+
+def _not_finite(
+    what: str, epoch: int, iteration: int, batch: Tensor, names: Sequence[str] | None, checkpoint: Path | None
+) -> str:
+    shown = [names[i] if names is not None else str(i) for i in batch.tolist()]
     kept = f"; the epoch before is kept in {checkpoint}" if checkpoint and checkpoint.exists() else ""
     return (
-        f"loss: not finite in epoch {epoch + 1}, iteration {iteration}, batch of {len(batch)} images beginning with "
+        f"{what}: not finite in epoch {epoch + 1}, iteration {iteration}, batch of {len(batch)} images "
         f"{', '.join(shown)}{kept}; look at these images, or train with a lower learning rate"
     )
