@@ -136,7 +136,7 @@ def train(
                     each = losses_of_images(logits, own_labels, options)
                     drawn.index_add_(1, batch[own], torch.stack((each, torch.ones_like(each))))
                 advance(1)
-            # A step can spoil the weights although its loss was finite; the next loss would tell, and there may be none.
+            # A step can spoil the weights though its loss was finite; the next loss would tell, and there may be none.
             if not parallel.all_say(_all_finite(model.state_dict().values())):
                 raise ValueError(_not_finite("weights", epoch, iteration, batch, names, checkpoint))
             cross_entropy_mean, triplet_mean = parallel.mean(sums / per_epoch).tolist()
