@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,13 +16,18 @@ def list_images(folder: Path) -> list[str]:
 
     Hidden files and file managers' leftovers are skipped. Linked folders are followed.
     Raises ValueError when the folder is missing, when it or a folder below holds no image, when a link leads back to a
-    folder above itself, when a link is dangling, and when there are files that are not images.
+    folder above itself, when a link is dangling, when there are files that are not images, and when a folder cannot be
+    read or is nested too deeply.
     """
     if not folder.is_dir():
         raise ValueError(f"root: there is no folder {folder}")
     images: list[str] = []
     strangers: list[str] = []
-    _visit(folder, "", (), images, strangers)
+    try:
+        _visit(folder, "", (), images, strangers)
+    except (OSError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or "folders nested too deeply"
+        raise ValueError(f"root: cannot list {folder} ({reason}); make every folder below it readable") from error
     if strangers:
         raise ValueError(
             f"root: {len(strangers)} files below {folder} are not images ({first_three(strangers)}); move them out "
@@ -43,15 +49,23 @@ def _visit(folder: Path, prefix: str, above: tuple[Path, ...], images: list[str]
     for name in sorted(os.listdir(folder)):
         if name.startswith(".") or name.lower() in LEFTOVERS:
             continue
-        path = folder / name
-        if path.is_dir():
-            _visit(path, f"{prefix}{name}/", (*above, real), images, strangers)
-        elif path.suffix.lower() in SUFFIXES and path.is_file() and _is_utf8(name):
+        kind = _kind(f"{folder}/{name}")
+        if stat.S_ISDIR(kind):
+            _visit(folder / name, f"{prefix}{name}/", (*above, real), images, strangers)
+        elif name.lower().endswith(SUFFIXES) and stat.S_ISREG(kind) and _is_utf8(name):
             images.append(prefix + name)
         else:
             strangers.append(repr(prefix + name)[1:-1])     # escaped: a name may be no valid text
     if len(images) + len(strangers) == before:
         raise ValueError(f"root: {folder} holds no image; fill the folder or remove it")
+
+
+def _kind(path: str) -> int:
+    """The mode of what a path leads to, 0 where that is nothing. A Path's own questions take six times as long."""
+    try:
+        return os.stat(path).st_mode
+    except OSError:
+        return 0
 
 
 def _is_utf8(name: str) -> bool:
