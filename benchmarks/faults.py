@@ -247,7 +247,7 @@ def campaign(kind: str, kills: int, seed: int, folder: Path) -> Count:
                 count.killed_while_resuming += again > 0
                 read(home, count)
         result = whole(home)
-        if result is not None and json.dumps(result) != json.dumps(wanted):
+        if result is not None and result != wanted:
             count.results_different += 1
             changed = [name for name in result.keys() | wanted.keys() if result.get(name) != wanted.get(name)]
             count.messages.append(f"{home.name}: differs in {sorted(changed)[:3]}")

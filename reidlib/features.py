@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from reidlib.augment import normalise
 from reidlib.data.sampling import every_clip
+from reidlib.memory import fitting
 from reidlib.objective import autocast
 
 
@@ -47,7 +48,7 @@ def extract(
     for start in tqdm(range(0, images.shape[0], batch), desc="features", unit="batch", leave=False):
         total, count = None, 0
         for view in _views(images[start : start + batch], flip, scales):
-            with autocast(images.device, precision):
+            with autocast(images.device, precision), fitting(f"a batch of {batch} images", "batch or the image's size"):
                 output = model(view)
             total = output.float() if total is None else total + output.float()
             count += 1
@@ -98,7 +99,7 @@ def extract_tracklets(
     model.eval()
     parts, waiting, left = [], [], lengths.tolist()[::-1]
     for start in tqdm(range(0, len(images), batch), desc="features", unit="batch", leave=False):
-        with autocast(images.device, precision):
+        with autocast(images.device, precision), fitting(f"a batch of {batch} frames", "batch or the image's size"):
             seen = model.frames(normalise(images[start : start + batch], scale))
         waiting = torch.cat([waiting, seen]) if len(waiting) else seen
         while left and len(waiting) >= left[-1]:

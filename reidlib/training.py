@@ -23,6 +23,7 @@ from reidlib import parallel
 from reidlib.augment import Augmentation
 from reidlib.checkpoint import load_checkpoint, save_checkpoint
 from reidlib.data.sampling import epoch_batches
+from reidlib.memory import fitting
 from reidlib.models import set_frozen
 from reidlib.objective import batch_loss, losses_of_images
 from reidlib.optimisation import TrainingOptions, learning_rate, make_centers, make_optimizer, step_centers
@@ -122,13 +123,15 @@ def train(
                 pixels, erased, own_labels = pixels[own], erased[own], labels[batch[own]]
                 if device.type == "cuda" and pixels.ndim == 4:
                     pixels = pixels.contiguous(memory_format=torch.channels_last)
-                classification, metric, logits = batch_loss(network, pixels, own_labels, options, centers, erased)
+                with fitting(f"a training step of {len(pixels)} images", "persons (batch_scale) or image_scale"):
+                    classification, metric, logits = batch_loss(network, pixels, own_labels, options, centers, erased)
                 losses = torch.stack((classification, metric))
                 if not parallel.all_say(torch.isfinite(losses).all()):
                     raise ValueError(_not_finite("loss", epoch, iteration, batch, names, checkpoint))
                 optimizer.zero_grad(set_to_none=True)
-                losses.sum().backward()
-                optimizer.step()
+                with fitting(f"a training step of {len(pixels)} images", "persons (batch_scale) or image_scale"):
+                    losses.sum().backward()
+                    optimizer.step()
                 if centers is not None:
                     step_centers(centers, options)
                 sums += losses.detach()

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from reidlib.data.dataset import Dataset
 from reidlib.data.listing import first_three
+from reidlib.memory import fitting
 
 THREADS = min(4, os.cpu_count() or 1)
 
@@ -44,7 +45,8 @@ def load_images(
     for name, value in (("height", height), ("width", width)):
         if value < 1:
             raise ValueError(f"{name}: wants 1 pixel or more, got {value}")
-    pixels = torch.empty(len(rows), 3, height, width, dtype=torch.uint8)
+    with fitting(f"a tensor of {len(rows)} images of {height} x {width} pixels", "the number of images or their size"):
+        pixels = torch.empty(len(rows), 3, height, width, dtype=torch.uint8)
 
     def fill(item: tuple[int, str]) -> str | None:
         number, path = item
@@ -64,7 +66,8 @@ def load_images(
             f"rows: {len(failures)} of {len(rows)} images cannot be used: {first_three(failures)}; "
             f"restore the files below {dataset.root}, or take them out of the data set"
         )
-    return pixels.to(device)
+    with fitting(f"a tensor of {len(rows)} images of {height} x {width} pixels", "the number of images or their size"):
+        return pixels.to(device)
 
 
 def decode_image(path: Path, height: int, width: int) -> np.ndarray:
