@@ -10,6 +10,8 @@ from pathlib import Path
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 LEFTOVERS = ("__macosx", "desktop.ini", "thumbs.db")    # what file managers leave behind; hidden files are skipped too
 
+DEEPEST = 100   # folders in one another
+
 
 def list_images(folder: Path) -> list[str]:
     """The images below a folder, as sorted POSIX paths relative to it.
@@ -25,9 +27,8 @@ def list_images(folder: Path) -> list[str]:
     strangers: list[str] = []
     try:
         _visit(folder, "", (), images, strangers)
-    except (OSError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or "folders nested too deeply"
-        raise ValueError(f"root: cannot list {folder} ({reason}); make every folder below it readable") from error
+    except OSError as error:
+        raise ValueError(f"root: cannot list {folder} ({error.strerror}); make all below it readable") from error
     if strangers:
         raise ValueError(
             f"root: {len(strangers)} files below {folder} are not images ({first_three(strangers)}); move them out "
@@ -37,14 +38,23 @@ def list_images(folder: Path) -> list[str]:
 
 
 def first_three(names: Sequence[str]) -> str:
-    """The first three of some names, and dots when there are more: for messages."""
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    """The first three of some names, and dots when there are more: for messages, on one line.
+
+    A name may hold a line's end, or what a terminal takes for a command.
+    """
+    shown = [name if name.isprintable() else repr(name)[1:-1] for name in names[:3]]
+    return ", ".join(shown) + (", ..." if len(names) > 3 else "")
 
 
-def _visit(folder: Path, prefix: str, above: tuple[Path, ...], images: list[str], strangers: list[str]) -> None:
-    real = folder.resolve()
+def _visit(
+    folder: Path, prefix: str, above: tuple[tuple[int, int], ...], images: list[str], strangers: list[str]
+) -> None:
+    here = os.stat(folder)
+    real = (here.st_dev, here.st_ino)
     if real in above:
-        raise ValueError(f"root: {folder} is a link back to {real}, which holds it; remove the link")
+        raise ValueError(f"root: {folder} is a link back to {folder.resolve()}, which holds it; remove the link")
+    if len(above) == DEEPEST:
+        raise ValueError(f"root: folders in {folder} are nested deeper than {DEEPEST}; move the images further up")
     before = len(images) + len(strangers)
     for name in sorted(os.listdir(folder)):
         if name.startswith(".") or name.lower() in LEFTOVERS:
@@ -55,7 +65,7 @@ def _visit(folder: Path, prefix: str, above: tuple[Path, ...], images: list[str]
         elif name.lower().endswith(SUFFIXES) and stat.S_ISREG(kind) and _is_utf8(name):
             images.append(prefix + name)
         else:
-            strangers.append(repr(prefix + name)[1:-1])     # escaped: a name may be no valid text
+            strangers.append(prefix + name)
     if len(images) + len(strangers) == before:
         raise ValueError(f"root: {folder} holds no image; fill the folder or remove it")
 

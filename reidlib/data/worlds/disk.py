@@ -16,6 +16,7 @@ import PIL
 from PIL import Image
 from tqdm import tqdm
 
+from reidlib.data.truth import read_description
 from reidlib.partial import partial_folder
 
 
@@ -99,12 +100,12 @@ def hash_files(root: str | Path) -> str:
 def read_world(root: str | Path, world: str = "courtside") -> dict:
     """world.json of a complete world: dict with spec, counts, manifest_hash and more.
 
-    world: "courtside" or "crosswalk". Raises ValueError when root is no complete world of that name: no world.json, or
-    files are missing.
+    world: "courtside" or "crosswalk". Raises ValueError when root is no complete world of that name: no world.json, a
+    broken one, or files are missing.
     """
     root = Path(root)
     path = root / "world.json"
-    described = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    described = read_description(path) if path.is_file() else {}
     if described.get("world") != world:
         lacks = f"world.json is of {described['world'].capitalize()}" if described else "world.json is missing"
         raise ValueError(f"root: {root} holds no complete {world.capitalize()} world ({lacks}); "
