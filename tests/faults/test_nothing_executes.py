@@ -58,7 +58,8 @@ def test_no_chapter_does():
 @pytest.mark.parametrize(
     "source",
     ["import pickle", "from pickle import loads", "torch.load(x)", "import urllib.request",
-     "np.load(x, allow_pickle=True)", "from torch.hub import load_state_dict_from_url", "subprocess.run(x, shell=True)", "scipy.io.loadmat(x)",
+     "np.load(x, allow_pickle=True)",
+     "from torch.hub import load_state_dict_from_url", "subprocess.run(x, shell=True)", "scipy.io.loadmat(x)",
      "models.resnet18(pretrained=True)", "tarfile.open(x)\nimport tarfile"],
 )  # fmt: skip
 def test_the_search_finds_them(source):
