@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+from functools import cache
 
 import nbformat
 import numpy as np
@@ -48,10 +49,15 @@ OUT_OF_RANGE = {
 }
 
 
+@cache
+def parameters(name: str) -> str:
+    cells = nbformat.read(ROOT / "chapters" / f"{name}.ipynb", as_version=4).cells
+    return next(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", []))
+
+
 def namespace(name: str) -> tuple[dict, dict[str, str]]:
     """What a chapter's notebook holds after its first cell, and the types of its parameters."""
-    cells = nbformat.read(ROOT / "chapters" / f"{name}.ipynb", as_version=4).cells
-    source = next(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", []))
+    source = parameters(name)
     held = {"In": ["", source]}
     exec(source, held)
     del held["__builtins__"]
