@@ -147,7 +147,7 @@ def found(home: Path) -> dict[str, Any]:
             kept = {name: entry.record[name] for name in MEASURED if name in entry.record}
             curve = [{k: v for k, v in point.items() if k != "seconds"} for point in entry.record.get("curve", [])]
             result[f"{root.name} {entry.record['stage']} {entry.key}"] = kept | {"curve": curve}
-    for root in (home / "worlds").glob("*"):
+    for root in (path.parent for path in (home / "worlds").glob("*/world.json")):
         result[root.name] = hash_files(root), json.loads((root / "world.json").read_text())
     for path in (OURS / home.name).glob("chapters/*.ipynb"):
         cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
