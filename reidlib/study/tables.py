@@ -191,7 +191,9 @@ def markdown(
 
 
 def _as_text(words: str) -> str:
-    return re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", " ".join(words.splitlines()))
+    """On one line, and without HTML, which cannot begin in code, a role or a link."""
+    html = r"`[^`]*`|<(?!https?://)(?=[a-zA-Z/!?])"
+    return re.sub(html, lambda found: "&lt;" if found[0] == "<" else found[0], " ".join(words.splitlines()))
 
 
 def _as_cell(words: str) -> str:

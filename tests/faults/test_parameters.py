@@ -33,7 +33,7 @@ WRONG = {  # of another type
 }
 FACTOR, COUNT = [0.0, -1.0, 1.5, math.nan, math.inf, 1e300], [0, -1, 10**30]
 OUT_OF_RANGE = {
-    "profile": ["", "../outside", "/tmp/x", "a/b", ".hidden", "a\0b", "a\nb", "x" * 300],
+    "profile": ["", "../outside", "/elsewhere/x", "a/b", ".hidden", "a\0b", "a\nb", "x" * 300],
     "data": ["", "nonsense", "Worlds"],
     "train_ids": COUNT,
     "val_ids": COUNT,
