@@ -13,6 +13,7 @@ from tqdm import tqdm
 from reidlib import parallel
 from reidlib.augment import normalise
 from reidlib.data.sampling import every_clip
+from reidlib.memory import fitting
 from reidlib.objective import autocast
 
 
@@ -51,7 +52,7 @@ def extract(
     for start in tqdm(own, desc="features", unit="batch", leave=False, disable=quiet):
         total, count = None, 0
         for view in _views(images[start : start + batch], flip, scales):
-            with autocast(images.device, precision):
+            with autocast(images.device, precision), fitting(f"a batch of {batch} images", "batch or the image's size"):
                 output = model(view)
             total = output.float() if total is None else total + output.float()
             count += 1
@@ -106,7 +107,7 @@ def extract_tracklets(
     parts, waiting, left = [], [], lengths[own].tolist()[::-1]
     quiet = not parallel.is_first() or None
     for start in tqdm(range(0, len(images), batch), desc="features", unit="batch", leave=False, disable=quiet):
-        with autocast(images.device, precision):
+        with autocast(images.device, precision), fitting(f"a batch of {batch} frames", "batch or the image's size"):
             seen = model.frames(normalise(images[start : start + batch], scale))
         waiting = torch.cat([waiting, seen]) if len(waiting) else seen
         while left and len(waiting) >= left[-1]:

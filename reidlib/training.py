@@ -10,7 +10,7 @@ Shapes: N images, B batch, C channels, H W pixels.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from reidlib import parallel
 from reidlib.augment import Augmentation
 from reidlib.checkpoint import load_checkpoint, save_checkpoint
 from reidlib.data.sampling import epoch_batches
+from reidlib.memory import fitting
 from reidlib.models import set_frozen
 from reidlib.objective import batch_loss, losses_of_images
 from reidlib.optimisation import TrainingOptions, learning_rate, make_centers, make_optimizer, step_centers
@@ -68,7 +69,8 @@ def train(
     it returns, JSON values, is noted in the curve.
     advance: called with the number of iterations done, in place of a bar of this run's own.
     compiled: let torch.compile make the network's kernels, which takes a minute or more at the first step.
-    Raises ValueError when the loss is not finite, naming the step and the batch's images.
+    Raises ValueError when the loss is not finite, or at an epoch's end a weight is not, naming the step, the batch's
+    images and the checkpoint before it.
 
     On CUDA a step does not wait for the device (AutoAugment and the circle loss's pairs apart), and that a loss is not
     finite is seen one step late.
@@ -126,14 +128,16 @@ def train(
                 pixels, erased, own_labels = pixels[own], erased[own], labels[batch[own]]
                 if device.type == "cuda" and pixels.ndim == 4:
                     pixels = pixels.contiguous(memory_format=torch.channels_last)
-                classification, metric, logits = batch_loss(network, pixels, own_labels, options, centers, erased)
+                with fitting(f"a training step of {len(pixels)} images", "persons (batch_scale) or image_scale"):
+                    classification, metric, logits = batch_loss(network, pixels, own_labels, options, centers, erased)
                 losses = torch.stack((classification, metric))
                 finite = _told(parallel.everywhere(torch.isfinite(losses).all()))
-                unseen.append((finite, partial(_not_finite, epoch, iteration, batch, names, checkpoint)))
+                unseen.append((finite, partial(_not_finite, "loss", epoch, iteration, batch, names, checkpoint)))
                 _refuse(unseen, but=int(device.type == "cuda"))
                 optimizer.zero_grad(set_to_none=True)
-                losses.sum().backward()
-                optimizer.step()
+                with fitting(f"a training step of {len(pixels)} images", "persons (batch_scale) or image_scale"):
+                    losses.sum().backward()
+                    optimizer.step()
                 if centers is not None:
                     step_centers(centers, options)
                 sums += losses.detach()
@@ -142,6 +146,9 @@ def train(
                     drawn.index_add_(1, batch[own], torch.stack((each, torch.ones_like(each))))
                 advance(1)
             _refuse(unseen)
+            # A step can spoil the weights though its loss was finite; the next loss would tell, and there may be none.
+            if not bool(parallel.everywhere(_all_finite(model.state_dict().values()))):
+                raise ValueError(_not_finite("weights", epoch, iteration, batch, names, checkpoint))
             cross_entropy_mean, triplet_mean = parallel.mean(sums / per_epoch).tolist()
             if image_losses is not None:
                 total, times = parallel.mean(drawn)
@@ -203,10 +210,17 @@ def _seed_of(seed: int, epoch: int) -> int:
     return (seed * 1_000_003 + epoch) % 2**63
 
 
-def _not_finite(epoch: int, iteration: int, batch: Tensor, names: Sequence[str] | None, checkpoint: Path | None) -> str:
-    shown = [names[i] if names is not None else str(i) for i in batch[:4].tolist()]
+def _all_finite(tensors: Iterable[Tensor]) -> Tensor:
+    """Whether no number in any of the tensors is NaN or infinite, a scalar bool."""
+    return torch.stack([torch.isfinite(x).all() for x in tensors if x.is_floating_point()]).all()
+
+
+def _not_finite(
+    what: str, epoch: int, iteration: int, batch: Tensor, names: Sequence[str] | None, checkpoint: Path | None
+) -> str:
+    shown = [names[i] if names is not None else str(i) for i in batch.tolist()]
     kept = f"; the epoch before is kept in {checkpoint}" if checkpoint and checkpoint.exists() else ""
     return (
-        f"loss: not finite in epoch {epoch + 1}, iteration {iteration}, batch of {len(batch)} images beginning with "
+        f"{what}: not finite in epoch {epoch + 1}, iteration {iteration}, batch of {len(batch)} images "
         f"{', '.join(shown)}{kept}; look at these images, or train with a lower learning rate"
     )

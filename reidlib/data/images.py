@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from reidlib.data.dataset import Dataset
 from reidlib.data.listing import first_three
+from reidlib.memory import fitting
 
 THREADS = min(4, os.cpu_count() or 1)
 
@@ -44,7 +45,8 @@ def load_images(
     for name, value in (("height", height), ("width", width)):
         if value < 1:
             raise ValueError(f"{name}: wants 1 pixel or more, got {value}")
-    pixels = torch.empty(len(rows), 3, height, width, dtype=torch.uint8)
+    with fitting(f"a tensor of {len(rows)} images of {height} x {width} pixels", "the number of images or their size"):
+        pixels = torch.empty(len(rows), 3, height, width, dtype=torch.uint8)
 
     def fill(item: tuple[int, str]) -> str | None:
         number, path = item
@@ -64,17 +66,31 @@ def load_images(
             f"rows: {len(failures)} of {len(rows)} images cannot be used: {first_three(failures)}; "
             f"restore the files below {dataset.root}, or take them out of the data set"
         )
-    return pixels.to(device)
+    with fitting(f"a tensor of {len(rows)} images of {height} x {width} pixels", "the number of images or their size"):
+        return pixels.to(device)
 
 
 def decode_image(path: Path, height: int, width: int) -> np.ndarray:
-    """One image file as (H, W, 3) uint8, RGB, resized. Raises ValueError naming the file when it cannot be used."""
+    """One image file as (H, W, 3) uint8, RGB, resized. Raises ValueError naming the file when it cannot be used.
+
+    Of 16 bits a pixel the higher 8 are kept; transparency is not looked at. Pixels of 32 bits are refused: what is
+    black in them and what is white is anybody's guess.
+    """
     try:
         with Image.open(path) as image:
             if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels, over Pillow's limit")
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+            upright = _in_8_bits(ImageOps.exif_transpose(image)).convert("RGB")
             return np.array(upright.resize((width, height), Image.Resampling.BICUBIC))
     except Exception as error:      # decoders raise whatever they meet: OSError, SyntaxError, struct.error, ...
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ValueError(f"{path} ({reason})") from error
+
+
+def _in_8_bits(image: Image.Image) -> Image.Image:
+    """An image of 16 bits in 8, and any other as it is; Pillow itself would make all above 255 white."""
+    if image.mode in ("I", "F"):
+        raise ValueError(f"mode {image.mode}, 32 bits a pixel; save it with 8 or 16")
+    if not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))

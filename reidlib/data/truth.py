@@ -16,15 +16,28 @@ REMEDY = "delete the world and render it again"
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """The content of a world.json. Raises ValueError when it is broken."""
+    """The content of a world.json. Raises ValueError naming the file when it is broken."""
     try:
         world = json.loads(path.read_text(encoding="utf-8"))
-        missing = {"counts", "version", "key", "manifest_hash"} - set(world)
-    except (ValueError, TypeError) as error:
+        missing = {"world", "spec", "counts", "version", "key", "manifest_hash"} - set(world)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"root: {path} is not JSON ({error}); {REMEDY}") from error
-    if missing:
-        raise ValueError(f"root: {path} lacks {', '.join(sorted(missing))}; {REMEDY}")
+    if not isinstance(world, dict) or missing:
+        raise ValueError(f"root: {path} lacks {', '.join(sorted(missing)) or 'names'}; {REMEDY}")
+    wanted = {"world": str, "spec": dict, "key": str, "manifest_hash": str}
+    wrong = [name for name, kind in wanted.items() if not isinstance(world[name], kind)]
+    wrong += [name for name in ("counts", "splits") if name in world and not _are_counts(world[name], name == "splits")]
+    if wrong:
+        raise ValueError(f"root: {path} has {', '.join(wrong)} of another kind than a world has; {REMEDY}")
     return world
+
+
+def _are_counts(value: Any, listed: bool) -> bool:
+    """Whether it is {split: {role: number}}, or a list of those."""
+    if listed:
+        return isinstance(value, list) and bool(value) and all(_are_counts(one, False) for one in value)
+    roles = list(value.values()) if isinstance(value, dict) else [None]
+    return all(isinstance(one, dict) and all(type(n) is int for n in one.values()) for one in roles)
 
 
 def check_counts(root: Path, table: pd.DataFrame, counts: dict[str, dict[str, int]]) -> None:

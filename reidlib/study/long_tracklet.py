@@ -21,10 +21,11 @@ def peak_memory(recipe: Recipe, profile: Profile, frames: int = LONGEST, batch: 
 
     Returns "short" for a tracklet of one batch, "in parts" for one of so many frames, and "at once" for that with all
     of its frames in one batch. batch: frames that the model sees at once.
-    Raises ValueError where the system does not tell (it is Linux's /proc that does), and for less than a frame.
+    Raises ValueError where the system does not tell (it is Linux's /proc that does), and for too few
+    or too many frames.
     """
-    if frames < 1:
-        raise ValueError(f"frames: wants a tracklet of 1 frame or more, got {frames}")
+    if not 1 <= frames <= 100_000:
+        raise ValueError(f"frames: wants a tracklet of 1 to 100000 frames, got {frames}")
     if not TOLD.exists():
         raise ValueError(f"peak_memory: wants Linux, where {TOLD} lets a process ask for its peak")
     with multiprocessing.get_context("spawn").Pool(1) as pool:

@@ -32,7 +32,11 @@ def train_on_folder(
 
     pattern: see `open_dataset("folder")`; None: one sub-folder a person. The protocol is "market1501": images of the
     same person by a query's own camera do not count. Weights and features stay in the store: asking again is free.
+    Raises ValueError for sizes out of range, and as the loaders and the training do.
     """
+    for name, value, most in (("height", height, 4096), ("width", width, 4096), ("epochs", epochs, 100_000)):
+        if not 1 <= value <= most:
+            raise ValueError(f"{name}: wants 1 to {most}, got {value}")
     dataset = open_dataset("folder", root, allow_single=allow_single, **({"pattern": pattern} if pattern else {}))
     per_person = dataset.rows("train").groupby("person").size()
     images = min(4, max(2, int(per_person.median())))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,14 @@ class Profile:
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name}: wants a factor in (0, 1], got {getattr(self, name)}")
         for name in ("train_ids", "val_ids", "test_ids"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: wants 1 or more identities, got {getattr(self, name)}")
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds: wants one or more different integers, got {list(self.seeds)}")
+            if not 1 <= getattr(self, name) <= 10_000:
+                raise ValueError(f"{name}: wants 1 to 10000 identities, got {getattr(self, name)}")
+        if not 0 <= self.part_dim <= 65_536:
+            raise ValueError(f"part_dim: wants 0 (the recipe's own) to 65536, got {self.part_dim}")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or not all(0 <= s < 2**31 for s in self.seeds):
+            raise ValueError(f"seeds: wants one or more different integers from 0 to 2**31 - 1, got {list(self.seeds)}")
+        if not re.fullmatch(r"\w[\w.-]{0,99}", self.profile):  # it names a folder
+            raise ValueError(f"profile: wants a name of letters, digits, '-', '_' and '.', got {self.profile!r}")
         for name, choices in (
             ("data", ("worlds", "real", "folder")),
             ("device", ("auto", "cpu", "cuda")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import resource
 import subprocess
@@ -64,10 +65,22 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in names}
 
 
+def make_deterministic() -> None:
+    """Lets CUDA add in one order: the same run twice is then bit-identical on the same card, and slower.
+
+    For this process, before it first multiplies on the card. On the CPU it is so without.
+    Raises RuntimeError later, naming the operation, where torch has no such way.
+    """
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True)
+
+
 def device_name(device: torch.device) -> str:
-    """ "NVIDIA H200" or "CPU, 2 threads, AVX512"."""
+    """ "NVIDIA H200", also "NVIDIA H200, deterministic", or "CPU, 2 threads, AVX512"."""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+        mode = ", deterministic" if torch.are_deterministic_algorithms_enabled() else ""
+        return torch.cuda.get_device_name(device) + mode
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'s' if threads > 1 else ''}, {torch.backends.cpu.get_cpu_capability()}"
 

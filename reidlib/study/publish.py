@@ -7,12 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
 
+from reidlib.partial import partial_folder
 from reidlib.study import plans
 from reidlib.study.chapter import open_study
 from reidlib.study.explorer import write_explorer
@@ -55,37 +56,60 @@ def study_book(
 
 
 def replace_records(records: Path, found: Sequence[tuple[Entry, list[str]]]) -> None:
-    """Puts these entries, each with some of its files, in place of all that are there; some may be there already."""
-    records.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new.", dir=records) as folder:
-        for entry, files in found:
-            copy_entries([entry], Path(folder), files=files)
-        for stage in VERSIONS:
-            shutil.rmtree(records / stage, ignore_errors=True)
-            if (Path(folder) / stage).exists():
-                os.replace(Path(folder) / stage, records / stage)
+    """Puts these entries, each with some of its files, in place of all that are there; some may be there already.
+
+    At any moment each of them lies whole in the records or where it came from: killed, it is started again.
+    """
+    wanted = set()
+    for entry, files in found:
+        target = records / entry.record["stage"] / entry.key
+        wanted.add(target)
+        if target.exists() and entry.folder.resolve() != target.resolve():
+            shutil.rmtree(target)
+        copy_entries([entry], records, files=files)
+        for path in target.iterdir():
+            if path.name not in {"record.json", *files}:
+                path.unlink()
+    for stage in VERSIONS:
+        for folder in set((records / stage).iterdir() if (records / stage).exists() else ()) - wanted:
+            shutil.rmtree(folder)
+        with suppress(OSError):
+            (records / stage).rmdir()  # nothing of this stage is left
 
 
 def execute(chapter: str, profile_name: str, book: Path) -> None:
     """Executes one chapter with papermill into the book; its cells' progress is shown."""
     target = book / "chapters" / f"{chapter}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Relative paths: papermill writes them into the notebook.
-    command = [sys.executable, "-m", "papermill", f"chapters/{chapter}.ipynb", str(target.relative_to(ROOT))]
-    command += ["-f", str(profile_path(profile_name)), "--progress-bar"]
-    _run(command, f"chapter {chapter}", os.environ | {"REID_RECORDS": str(book / "records")})
-    notebook = nbformat.read(target, as_version=4)
-    for cell in notebook.cells:
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata["tags"].append("hide-input")  # folded on the page, as the cell that it overrides
-    nbformat.write(notebook, target)
+    with partial_folder(target) as folder:  # papermill writes after every cell
+        command = [sys.executable, "-m", "papermill", f"chapters/{chapter}.ipynb", str(folder / target.name)]
+        command += ["-f", str(profile_path(profile_name)), "--progress-bar"]
+        _run(command, f"chapter {chapter}", os.environ | {"REID_RECORDS": str(book / "records")})
+        notebook = nbformat.read(folder / target.name, as_version=4)
+        notebook.metadata.papermill.output_path = str(target.relative_to(ROOT))
+        for cell in notebook.cells:
+            if "injected-parameters" in cell.metadata.get("tags", []):
+                cell.metadata["tags"].append("hide-input")  # folded on the page, as the cell that it overrides
+        nbformat.write(notebook, folder / target.name)
+        os.replace(folder / target.name, target)
 
 
 def build(book: Path) -> Path:
-    """`jupyter-book build` of a book folder, quietly; returns its first page."""
+    """`jupyter-book build` of a book folder, quietly; returns its first page.
+
+    Sphinx takes a page for done by its date, also one of which a killed build wrote the first half: what a build left
+    that did not end is built anew.
+    """
     output = book.parent if book != ROOT / "book" else ROOT
     program = str(Path(sys.executable).with_name("jupyter-book"))
+    unfinished = output / "_build" / ".unfinished"
+    if unfinished.exists():
+        for name in ("html", ".doctrees"):
+            shutil.rmtree(output / "_build" / name, ignore_errors=True)
+    unfinished.parent.mkdir(parents=True, exist_ok=True)
+    unfinished.touch()
     _run([program, "build", str(book), "--path-output", str(output), "--quiet"], "the build of the book")
+    unfinished.unlink()
     page = output / "_build" / "html" / "index.html"
     print(f"The book is built. Open {page.relative_to(ROOT)} in a browser.")
     return page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from reidlib.augment import LATER
+from reidlib.memory import fitting
 from reidlib.retrieval import distance, expansion, metrics, rerank, vtrm
 
 KEPT_GALLERIES = 6  # whose distances stay in memory: the five models of a fusion and one more
@@ -127,21 +129,28 @@ def distances(gallery: Gallery, ranking: Ranking) -> tuple[Tensor, Tensor | None
 
 @lru_cache(maxsize=KEPT_GALLERIES)
 def _distances_of_all(gallery: Gallery, reranking: Reranking, expanding: Expanding) -> tuple[Tensor, Tensor]:
-    query, images = _features(gallery, expanding)
-    if reranking is None:
-        return distance.cosine(query, images), distance.cosine(images, images)
-    k1, k2, lambda_value, variant = reranking
-    return rerank.k_reciprocal(query, images, k1, k2, lambda_value, rows="all", variant=variant)
+    with _fitting(gallery):
+        query, images = _features(gallery, expanding)
+        if reranking is None:
+            return distance.cosine(query, images), distance.cosine(images, images)
+        k1, k2, lambda_value, variant = reranking
+        return rerank.k_reciprocal(query, images, k1, k2, lambda_value, rows="all", variant=variant)
 
 
 @lru_cache(maxsize=KEPT_GALLERIES)
 def _distances_of_queries(gallery: Gallery, reranking: Reranking, expanding: Expanding) -> Tensor:
     """The first of `_distances_of_all`, to the last bit, in a fraction of the memory."""
-    query, images = _features(gallery, expanding)
-    if reranking is None:
-        return distance.cosine(query, images)
-    k1, k2, lambda_value, variant = reranking
-    return rerank.k_reciprocal(query, images, k1, k2, lambda_value, rows="query", variant=variant)
+    with _fitting(gallery):
+        query, images = _features(gallery, expanding)
+        if reranking is None:
+            return distance.cosine(query, images)
+        k1, k2, lambda_value, variant = reranking
+        return rerank.k_reciprocal(query, images, k1, k2, lambda_value, rows="query", variant=variant)
+
+
+def _fitting(gallery: Gallery) -> AbstractContextManager[None]:
+    what = f"a ranking of {len(gallery.query)} queries and {len(gallery.gallery)} gallery images"
+    return fitting(what, "val_ids or test_ids (rankings with the walk hold all pairs of gallery images)")
 
 
 def forget() -> None:

@@ -11,6 +11,7 @@ cost      (recipe)                                 -> seconds of an iteration an
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -32,7 +33,7 @@ from reidlib.study.data import SPLITS, VAL, Scene, StudyData
 from reidlib.study.following import follower, scene_tensors
 from reidlib.study.fusing import Fusion, score_fused
 from reidlib.study.profile import Profile, label
-from reidlib.study.provenance import Stopwatch
+from reidlib.study.provenance import Stopwatch, make_deterministic
 from reidlib.study.ranking import KEPT_GALLERIES, Gallery, Ranking, score
 from reidlib.study.recipe import Recipe, plain
 from reidlib.study.store import Entry, Store, key_of
@@ -82,11 +83,14 @@ class Study:
 
     @cached_property
     def device(self) -> torch.device:
-        """The profile's device; "auto" takes CUDA where there is one."""
+        """The profile's device; "auto" takes CUDA where there is one, deterministic if $REID_DETERMINISTIC is set."""
         name = self.profile.device
         if name == "cuda" and not torch.cuda.is_available():
             raise ValueError("device: the profile asks for cuda and there is none; set device to cpu or auto")
-        return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+        cuda = name == "cuda" or (name == "auto" and torch.cuda.is_available())
+        if cuda and os.environ.get("REID_DETERMINISTIC"):
+            make_deterministic()
+        return torch.device("cuda" if cuda else "cpu")
 
     def train_key(self, recipe: Recipe, seed: int) -> str:
         return key_of("train", VERSIONS["train"], self._train_config(recipe, seed))

@@ -50,7 +50,10 @@ def embed(features: Tensor, seed: int = 0) -> np.ndarray:
     """(L, T, 2) t-SNE of frame features (L, T, D), with scikit-learn's defaults but for exact gradients.
 
     Exact, because a few hundred points need no approximation, and its threads would make the picture another one.
+    Raises ValueError for a seed that numpy does not take.
     """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"tsne_seed: wants 0 to 4294967295, got {seed}")
     from sklearn.manifold import TSNE  # here: seconds to import, and of the book's requirements
 
     points = features.flatten(0, 1).float().numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -180,8 +181,20 @@ def markdown(
     """A MyST table with a caption and a label: numbered, and known to {numref} on every page.
 
     left: the columns of words; the others, of numbers, are aligned on the right.
+    Cells and caption may have Markdown; what would be HTML, or another cell, in a name from elsewhere stays text.
     """
+    caption, header, rows = _as_text(caption), [*map(_as_cell, header)], [[*map(_as_cell, row)] for row in rows]
     lines = [f"~~~~{{table}} {caption}", f":name: {name}", "", "| " + " | ".join(header) + " |"]
     lines.append("|" + "|".join(":--" if i in left else "--:" for i in range(len(header))) + "|")
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([*lines, "~~~~"])
+
+
+def _as_text(words: str) -> str:
+    """On one line, and without HTML, which cannot begin in code, a role or a link."""
+    html = r"`[^`]*`|<(?!https?://)(?=[a-zA-Z/!?])"
+    return re.sub(html, lambda found: "&lt;" if found[0] == "<" else found[0], " ".join(words.splitlines()))
+
+
+def _as_cell(words: str) -> str:
+    return _as_text(words).replace("|", "\\|")

@@ -70,6 +70,22 @@ def test_every_mode_becomes_rgb(tmp_path, mode):
     assert torch.equal(images, torch.full((1, 3, 4, 4), 255, dtype=torch.uint8))
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_keep_their_greys(tmp_path, suffix):
+    """Pillow's own conversion clips: everything from 256 of 65,535 on would be white."""
+    values = np.array([[0, 255, 256, 257], [1000, 32768, 65279, 65535]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / f"deep.{suffix}")
+    images = load_images(dataset := dataset_of(tmp_path, [f"deep.{suffix}"]), dataset.table, 2, 4, progress=False)
+    assert images[0, 0].tolist() == (values // 256).tolist()
+
+
+def test_thirty_two_bits_are_refused(tmp_path):
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "float.tif")
+    dataset = dataset_of(tmp_path, ["float.tif"])
+    with pytest.raises(ValueError, match=r"float.tif \(mode F, 32 bits a pixel; save it with 8 or 16\)"):
+        load_images(dataset, dataset.table, 4, 4, progress=False)
+
+
 def test_turned_upright_by_exif(tmp_path):
     picture = Image.new("RGB", (4, 2))
     picture.putpixel((0, 0), (255, 255, 255))

@@ -318,11 +318,11 @@ class TestMatFile:
             ({"x": [[1, np.nan]]}, "has a x with other than whole numbers"),
             ({"x": [[1, np.inf]]}, "has a x with other than whole numbers"),
             ({"x": [[1, 1e300]]}, "has a x with other than whole numbers"),
-            ({"x": "12"}, "has a x of <U2, not of whole numbers"),
-            ({"x": [[1, 2j]]}, "has a x of complex128, not of whole numbers"),
-            ({"x": np.array([[1, "a"]], object)}, "has a x of object, not of whole numbers"),
-            ({"x": {"a": 1}}, "has a x of .*, not of whole numbers"),
-            ({"x": sparse.csc_matrix(np.eye(2))}, "has a x of float64, not of whole numbers"),
+            ({"x": "12"}, "has a x of text, not of whole numbers"),
+            ({"x": [[1, 2j]]}, "has a x of complex numbers, not of whole numbers"),
+            ({"x": np.array([[1, "a"]], object)}, "has a x of cells, not of whole numbers"),
+            ({"x": {"a": 1}}, "has a x of a structure, not of whole numbers"),
+            ({"x": sparse.csc_matrix(np.eye(2))}, "has a x of a sparse matrix, not of whole numbers"),
         ],
     )
     def test_other_content(self, tmp_path, variables, message):

@@ -97,6 +97,7 @@ def other_book(tmp_path):
         path.parent.mkdir(parents=True)
         time = f"2026-03-0{day}T00:00:00"
         told = {"key": key, "stage": "train", "profile": "smoke", "seconds": 1800.0, "start": time, "end": time}
+        told |= {"files": {}}
         write_record(path, told | {"versions": VERSIONS | {"torch": f"2.{day}"}, "device": "CPU"})
     return tmp_path
 

@@ -7,7 +7,6 @@ import io
 import itertools
 import json
 import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +15,9 @@ import numpy as np
 import PIL
 from PIL import Image
 from tqdm import tqdm
+
+from reidlib.data.truth import read_description
+from reidlib.partial import partial_folder
 
 
 def publish(spec, root: str | Path, world: str, make) -> Path:
@@ -32,18 +34,18 @@ def publish(spec, root: str | Path, world: str, make) -> Path:
             raise ValueError(f"root: {root} holds another world ({_differences(found['spec'], spec)}); "
                              "delete the folder or choose another one")
         return root
-    root.parent.mkdir(parents=True, exist_ok=True)
-    partial = root.with_name(f"{root.name}.partial-{os.getpid()}")
     try:
-        make(partial)
-        if root.exists():
-            root.rmdir()                                         # empty, as checked above, unless somebody was faster
-        os.replace(partial, root)
-    except OSError:
-        if not (root / "world.json").is_file() or read_world(root, world)["spec"] != json.loads(spec.to_json()):
-            raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with partial_folder(root) as partial:
+            make(partial)
+            if root.exists():
+                root.rmdir()                                     # empty, as checked above, unless somebody was faster
+            os.replace(partial, root)
+    except OSError as error:
+        if (root / "world.json").is_file() and read_world(root, world)["spec"] == json.loads(spec.to_json()):
+            return root
+        raise ValueError(f"root: cannot write the world {root} ({error}); make room there, or choose another folder "
+                         "(REID_DATA, where none was named)") from error
     return root
 
 
@@ -55,7 +57,7 @@ def fill(spec, root, world, table, groups, write_group, columns, *, splits, prog
     every image; columns: of truth.csv; splits: those that world.json counts.
     """
     for folder in sorted({str(Path(path).parent) for path in table.path}):
-        (root / folder).mkdir(parents=True)
+        (root / folder).mkdir(parents=True, exist_ok=True)
     truth, digests = {}, {}
     with ThreadPoolExecutor(threads) as pool, tqdm(total=len(table), unit="image", disable=not progress, leave=False,
                                                    desc=f"rendering {world.capitalize()}") as bar:
@@ -98,12 +100,12 @@ def hash_files(root: str | Path) -> str:
 def read_world(root: str | Path, world: str = "courtside") -> dict:
     """world.json of a complete world: dict with spec, counts, manifest_hash and more.
 
-    world: "courtside" or "crosswalk". Raises ValueError when root is no complete world of that name: no world.json, or
-    files are missing.
+    world: "courtside" or "crosswalk". Raises ValueError when root is no complete world of that name: no world.json, a
+    broken one, or files are missing.
     """
     root = Path(root)
     path = root / "world.json"
-    described = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    described = read_description(path) if path.is_file() else {}
     if described.get("world") != world:
         lacks = f"world.json is of {described['world'].capitalize()}" if described else "world.json is missing"
         raise ValueError(f"root: {root} holds no complete {world.capitalize()} world ({lacks}); "
