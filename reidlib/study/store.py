@@ -125,7 +125,7 @@ class Store:
         work = stage_folder / f"{entry.key}.work"
         files = [entry.folder / name for name in entry.record["files"]]
         if entry.folder.parent == stage_folder and work.exists() and all(path.exists() for path in files):
-            with suppress(OSError), FileLock(stage_folder / f"{entry.key}.lock", timeout=0):  # else another one is at it
+            with suppress(OSError), FileLock(stage_folder / f"{entry.key}.lock", timeout=0):  # else it is in use
                 shutil.rmtree(work)
 
     def _compute(self, stage_folder: Path, key: str, compute: Callable[[Path, Path], dict[str, Any]]) -> Entry:
