@@ -89,3 +89,19 @@ def vote(rankings: np.ndarray, distances: np.ndarray) -> np.ndarray:
             order.append(best)
         fused.append(order)
     return np.array(fused)
+
+
+def evaluate(distances: np.ndarray, query, gallery) -> tuple[np.ndarray, float, float]:
+    """CMC (n,), mAP and mINP by Market-1501's protocol, by sorting every row. query, gallery: Labels."""
+    firsts, precisions, penalties = [], [], []
+    for i, row in enumerate(distances):
+        order = np.argsort(row, kind="stable")
+        same = gallery.person[order] == query.person[i]
+        kept = (gallery.person[order] != -1) & ~(same & (gallery.camera[order] == query.camera[i]))
+        ranks = np.flatnonzero(same[kept]) + 1
+        if len(ranks):
+            firsts.append(ranks[0])
+            precisions.append((np.arange(1, len(ranks) + 1) / ranks).mean())
+            penalties.append(len(ranks) / ranks[-1])
+    cmc = [(np.array(firsts) <= k).mean() for k in range(1, distances.shape[1] + 1)]
+    return np.array(cmc), float(np.mean(precisions)), float(np.mean(penalties))
