@@ -73,7 +73,7 @@ def adversarial_disagreements() -> dict[str, int]:
 
 
 def main(argv=None) -> None:
-    options = arguments.read(__doc__, argv, queries=468, gallery=8703, sample=4, rounds=3)
+    options = arguments.read(__doc__, argv, peers=False, queries=468, gallery=8703, sample=4, rounds=3)
     size = (options.queries, options.gallery, min(options.sample, options.queries))
     shown, share = f"{size[0]:,} × {size[1]:,}", size[2] / size[0]
     numpy_name, python_name = "Algorithm 1 in numpy", "Algorithm 2 in Python"
