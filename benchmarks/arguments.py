@@ -9,7 +9,9 @@ from pathlib import Path
 from benchmarks.compare import RECORDS
 
 
-def read(description: str, argv: Sequence[str] | None = None, *, peers: bool = True, **sizes: int) -> argparse.Namespace:
+def read(
+    description: str, argv: Sequence[str] | None = None, *, peers: bool = True, **sizes: int
+) -> argparse.Namespace:
     """Command line -> options: out (folder of the record), with peers torchreid (its folder, or None), one per size."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=RECORDS, help="folder for the record")

@@ -1,8 +1,8 @@
 """Features of a crowd that nobody trained: clustered as persons are, with hubs, overlaps and images of nobody else.
 
-A person is a point on a sphere in `LATENT` dimensions, an image of theirs that point plus noise that is drawn anew, with
-a strength of the image's own: some images lie close to their person, others among strangers. One image in fifty is a
-random point alone. A random linear map takes all of it to D dimensions, where a little noise in every dimension is
+A person is a point on a sphere in `LATENT` dimensions, an image of theirs that point plus noise that is drawn anew,
+with a strength of the image's own: some images lie close to their person, others among strangers. One image in fifty
+is a random point alone. A random linear map takes all of it to D dimensions, where a little noise in every dimension is
 added. Persons have unequally many images. The same arguments give the same features.
 """
 

@@ -31,14 +31,14 @@ SETTINGS = {"svg.hashsalt": "benchmarks", "svg.fonttype": "path", "font.size": 9
 
 HEAD = """# Speed and memory
 
-Written by `python -m benchmarks.run` from its records. How each number is measured: the two sides of a comparison run in
-one go, each in a process of its own, turn by turn, so that whatever else the machine does slows both; the ratio is the
-median over the rounds. Memory is what a side takes beyond its arguments, unless the line says otherwise. In the same run
-the answers are compared with each other, or with a slow computation from the definition, on a synthetic crowd and on
-input made to be difficult: ties, doubled images, isolated points.
+Written by `python -m benchmarks.run` from its records. How each number is measured: the two sides of a comparison run
+in one go, each in a process of its own, turn by turn, so that whatever else the machine does slows both; the ratio is
+the median over the rounds. Memory is what a side takes beyond its arguments, unless the line says otherwise. In the
+same run the answers are compared with each other, or with a slow computation from the definition, on a synthetic crowd
+and on input made to be difficult: ties, doubled images, isolated points.
 """
 
-TRIED = (ROOT / "benchmarks" / "tried.md")
+TRIED = ROOT / "benchmarks" / "tried.md"  # prose
 
 
 def load(folder: Path = RECORDS) -> list[dict[str, Any]]:
@@ -97,15 +97,18 @@ def _checks(records: Sequence[Mapping]) -> str:
 
 def _exponents(curves: Sequence[Mapping]) -> str:
     lines = [[curve["work"], curve["axis"], f"{number(curve['fitted_from'])} to {number(curve['x'][-1])}",
-              *("–" if curve[name] is None else number(curve[name]) for name in ("seconds_exponent", "memory_exponent"))]
+              *("–" if curve[name] is None else number(curve[name])
+                for name in ("seconds_exponent", "memory_exponent"))]
              for curve in curves if "fitted_from" in curve]
-    return _table("tab-benchmarks-exponents", "Time and memory as powers of the size, fitted to the three largest; – below 1 MiB.",
-                  ["work", "against", "sizes", "exponent of time", "of memory"], lines) if lines else ""
+    caption = "Time and memory as powers of the size, fitted to the three largest; – where memory is below 1 MiB."
+    header = ["work", "against", "sizes", "exponent of time", "of memory"]
+    return _table("tab-benchmarks-exponents", caption, header, lines) if lines else ""
 
 
 def _figure(name: str, axis: str) -> str:
     return (f"```{{figure}} {DRAWINGS}/benchmarks-{name}.svg\n:name: fig-benchmarks-{name}\n:width: 100%\n"
-            f":alt: Two charts with logarithmic axes, time and memory against the number of {axis}, a line a method.\n\n"
+            f":alt: Two charts with logarithmic axes, time and memory against the number of {axis}, one line a method."
+            "\n\n"
             f"Time and memory against the number of {axis}.\n```\n")
 
 
