@@ -22,6 +22,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "book" / "records" / "benchmarks"
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 LIBRARIES = ("numba", "numpy", "scipy", "torch", "torchvision")
 
 
@@ -69,8 +70,7 @@ def measure(sides: Mapping[str, Side], rounds: int = 3, threads: int = 2) -> dic
     Raises RuntimeError when a side fails.
     """
     context = multiprocessing.get_context("spawn")
-    threads_of = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-    os.environ |= dict.fromkeys(threads_of, str(threads))
+    os.environ |= dict.fromkeys(THREADS, str(threads))
     workers = {}
     try:
         for name, side in sides.items():

@@ -3,8 +3,8 @@
     python -m benchmarks.page
 
 A record is what `compare.write` writes: rows (work, size, against, goal, value, unit, met, sides), machine, and maybe
-curves, checks and notes. Any number of further records may lie there; one that could not be measured says why in
-`notes` and has no rows.
+curves, checks and notes. Any number of further records may lie there. One with a `title` has rows of any keys, and is
+shown as a table of its own, after the others unless it has an `order`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TRIED = ROOT / "benchmarks" / "tried.md"  # prose
 
 def load(folder: Path = RECORDS) -> list[dict[str, Any]]:
     """The records, in the order that they declare."""
-    records = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    records = [{"name": path.stem, "order": 100} | json.loads(path.read_text()) for path in folder.glob("*.json")]
     return sorted(records, key=lambda record: (record["order"], record["name"]))
 
 
@@ -51,16 +51,36 @@ def page(records: Sequence[Mapping]) -> str:
     """The page, in MyST Markdown. Raises ValueError when there is no record."""
     if not records:
         raise ValueError("records: none in book/records/benchmarks; run python -m benchmarks.run")
+    titled = [record for record in records if "title" in record]
+    records = [record for record in records if "title" not in record]
     rows = [row for record in records for row in record["rows"]]
-    parts = [HEAD, _summary(rows), _goals(rows), _sides(rows), _checks(records)]
+    parts = [HEAD]
+    if rows:
+        parts += [_summary(rows), _goals(rows), _sides(rows), _checks(records)]
     curves = [curve for record in records for curve in record.get("curves", ())]
     if curves:
         parts += ["## Against the size\n", _exponents(curves), *(_figure(name, axis) for axis, name in AXES.items())]
     notes = [note for record in records for note in record.get("notes", ())]
     if notes:
         parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in notes) + "\n")
-    parts += [TRIED.read_text(), _machines(records)]
+    parts += [*map(_titled, titled), TRIED.read_text()]
+    if records:
+        parts.append(_machines(records))
     return "\n".join(parts)
+
+
+def _titled(record: Mapping) -> str:
+    """A record of other rows: what each holds, in columns."""
+    keys = list(dict.fromkeys(key for row in record["rows"] for key in row))
+    lines = [[_cell(row.get(key, "")) for key in keys] for row in record["rows"]]
+    table = _table(f"tab-benchmarks-{record['name']}", record["title"] + ".", [key.replace("_", " ") for key in keys],
+                   lines)
+    where = "; ".join(f"{key.replace('_', ' ')} {value}" for key, value in record["machine"].items())
+    return f"## {record['title']}\n\n{table}\nMachine: {where}.\n"
+
+
+def _cell(value: Any) -> str:
+    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def _summary(rows: Sequence[Mapping]) -> str:
