@@ -1,4 +1,4 @@
-"""Every benchmark runs at a tiny size and checks its own answers; the page is what its records make. No time is here."""
+"""Every benchmark runs at a tiny size and checks its own answers; the page is what its records make; no times."""
 
 from __future__ import annotations
 
