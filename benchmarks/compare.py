@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -70,13 +71,13 @@ def measure(sides: Mapping[str, Side], rounds: int = 3, threads: int = 2) -> dic
     Raises RuntimeError when a side fails.
     """
     context = multiprocessing.get_context("spawn")
-    os.environ |= dict.fromkeys(THREADS, str(threads))
     workers = {}
     try:
         for name, side in sides.items():
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs, side.prepare, side.arguments), daemon=True)
-            process.start()
+            with _environment(dict.fromkeys(THREADS, str(threads))):
+                process.start()
             theirs.close()
             workers[name] = process, ours
             _receive(name, ours)
@@ -93,6 +94,18 @@ def measure(sides: Mapping[str, Side], rounds: int = 3, threads: int = 2) -> dic
             process.terminate()
             process.join()
     return {name: _measured(found[name], sides[name].share) for name in sides}
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]):
+    """For a process that is started within; this one's own libraries must not read it."""
+    before = dict(os.environ)
+    os.environ |= changes
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ |= before
 
 
 def _measured(rounds: list[tuple], share: float) -> Measured:

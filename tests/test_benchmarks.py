@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,6 @@ TINY = {
     augmentation: ["--batch", "4", "--height", "32", "--width", "16", "--rounds", "1"],
     curves: ["--queries", "8", "--largest", "1000", "--walked", "50", "--rounds", "1"],
 }
-
-
-@pytest.fixture(autouse=True)
-def threads_as_they_were(monkeypatch):
-    """`measure` sets them for its processes."""
-    for name in compare.THREADS:
-        monkeypatch.setenv(name, "1")
 
 
 @pytest.mark.parametrize("module", TINY, ids=lambda module: module.__name__.split(".")[-1])
@@ -73,6 +67,16 @@ def test_no_record_no_page():
 
 def allocate(mebibytes):
     return lambda: int(np.ones(mebibytes << 17).sum()) >> 17  # float64, so every page is touched
+
+
+def threads():
+    return lambda: [os.environ[name] for name in compare.THREADS]
+
+
+def test_each_side_has_its_threads_and_this_process_keeps_its_own():
+    before = dict(os.environ)
+    found = compare.measure({"three": compare.Side(threads)}, rounds=1, threads=3)
+    assert found["three"].answer == ["3"] * len(compare.THREADS) and os.environ == before
 
 
 def fail():
