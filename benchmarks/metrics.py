@@ -75,8 +75,8 @@ def main(argv=None) -> None:
                     (distances + found["reidlib"].memory * 2**20) / 1e9, "GB", at_most=4, sides=found))
     whole = found["reidlib"].total * 2**20 / 1e9
     write("metrics", 20, rows, options.out, checks={"largest difference of a metric": checks}, notes=[
-        f"{work} at {shown}: the distances alone are {distances / 1e9:.3g} GB. The whole process, with Python, torch and "
-        f"the other libraries, held {whole:.3g} GB."])
+        f"{work} at {shown}: the distances alone are {distances / 1e9:.3g} GB. The whole process, with Python, torch "
+        f"and the other libraries, held {whole:.3g} GB."])
 
 
 if __name__ == "__main__":
