@@ -85,7 +85,7 @@ def same_but_for_the_seed() -> list[list[dict]]:
     """All published results, the seeds of each together."""
     groups: dict[str, list[dict]] = {}
     for found in published():
-        config = {name: value for name, value in found["config"].items() if name not in ("seed", "parents", "data")}
+        config = {name: value for name, value in found["config"].items() if name not in ("seed", "parents", "data", "split")}
         if config["scene"].get("benchmark") == "":
             config["scene"] = {name: value for name, value in config["scene"].items() if name != "benchmark"}  # newer
         key = json.dumps([found["stage"], found["row"], config], sort_keys=True)
