@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,14 +110,23 @@ class Store:
         compute(folder, work): writes the result's files into folder and returns the record's fields; work is a folder
         that outlives a killed process, for checkpoints. Any number of processes may ask for one key: one computes.
         """
-        if entry := self.find(stage, key, needs=needs):
-            return entry
         stage_folder = self.root / stage
+        if entry := self.find(stage, key, needs=needs):
+            self._sweep(stage_folder, entry)
+            return entry
         with _writing(self.root):
             stage_folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(stage_folder / f"{key}.lock").acquire()
         with lock:
             return self.find(stage, key, needs=needs) or self._compute(stage_folder, key, compute)
+
+    def _sweep(self, stage_folder: Path, entry: Entry) -> None:
+        """Removes the checkpoints of a result that is whole: its process was killed before it came to that."""
+        work = stage_folder / f"{entry.key}.work"
+        files = [entry.folder / name for name in entry.record["files"]]
+        if entry.folder.parent == stage_folder and work.exists() and all(path.exists() for path in files):
+            with suppress(OSError), FileLock(stage_folder / f"{entry.key}.lock", timeout=0):  # else it is in use
+                shutil.rmtree(work)
 
     def _compute(self, stage_folder: Path, key: str, compute: Callable[[Path, Path], dict[str, Any]]) -> Entry:
         """Computes a key, whose lock is held, and puts its result in place."""

@@ -159,6 +159,27 @@ def test_what_a_killed_process_left_is_never_read_and_goes(tmp_path):
     assert names == [KEY, f"{KEY}.lock"]
 
 
+def test_checkpoints_of_a_whole_result_go_and_of_a_half_one_stay(tmp_path, monkeypatch):
+    """A kill between a result's taking its place and the end of its checkpoints."""
+    store, work = Store(tmp_path), tmp_path / "features" / f"{KEY}.work"
+    rmtree = shutil.rmtree
+
+    def killed(path, **options):
+        if path == work:
+            raise KeyboardInterrupt
+        rmtree(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.get("features", KEY, compute)
+    monkeypatch.undo()
+    entry = store.find("features", KEY)
+    (entry.folder / FEATURES).rename(tmp_path / "away")  # as of an import without it: being computed again
+    assert work.exists() and store.get("features", KEY, compute) and work.exists()
+    (tmp_path / "away").rename(entry.folder / FEATURES)
+    assert store.get("features", KEY, compute).record == entry.record and not work.exists()
+
+
 def test_a_folder_that_is_being_filled_is_left_alone(tmp_path):
     with partial_folder(tmp_path / "a") as mine, partial_folder(tmp_path / "a") as yours:
         assert mine != yours and mine.is_dir() and yours.is_dir()
