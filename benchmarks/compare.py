@@ -90,7 +90,8 @@ def measure(sides: Mapping[str, Side], rounds: int = 3, threads: int = 2) -> dic
                 found[name].append(_receive(name, workers[name][1]))
     finally:
         for process, pipe in workers.values():
-            pipe.close()
+            pipe.close()  # which ends a process that waits for work
+            process.join(20)
             process.terminate()
             process.join()
     return {name: _measured(found[name], sides[name].share) for name in sides}

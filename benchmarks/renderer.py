@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import arguments
 from benchmarks.compare import Side, measure, row, write
-from reidlib.data.worlds import CourtsideSpec, hash_files, render_image, write_courtside
+from reidlib.data.worlds import CourtsideSpec, hash_files, read_world, render_image, write_courtside
 from reidlib.data.worlds.disk import encode
 from reidlib.data.worlds.plan import plan
 
@@ -29,7 +29,7 @@ def renderer(identities: int):
 
     def work():
         with tempfile.TemporaryDirectory() as folder:
-            return hash_files(write_courtside(spec, Path(folder) / "world", progress=False))
+            return read_world(write_courtside(spec, Path(folder) / "world", progress=False))["manifest_hash"]
 
     return work
 
