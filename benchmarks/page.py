@@ -70,16 +70,23 @@ def page(records: Sequence[Mapping]) -> str:
 
 
 def _titled(record: Mapping) -> str:
-    """A record of other rows: what each holds, in columns."""
-    keys = list(dict.fromkeys(key for row in record["rows"] for key in row))
-    lines = [[_cell(row.get(key, "")) for key in keys] for row in record["rows"]]
-    table = _table(f"tab-benchmarks-{record['name']}", record["title"] + ".", [key.replace("_", " ") for key in keys],
-                   lines)
+    """A record of other rows: what most of them hold in columns, anything else in the last one."""
+    keys = [key for key in dict.fromkeys(key for row in record["rows"] for key in row) if key != "took_seconds"]
+    often = [key for key in keys if sum(key in row for row in record["rows"]) > len(record["rows"]) / 3]
+    lines = [
+        [*(_cell(row.get(key, "")) for key in often),
+         "; ".join(f"{key.replace('_', ' ')} {_cell(row[key])}" for key in keys if key in row and key not in often)]
+        for row in record["rows"]
+    ]
+    header = [*(key.replace("_", " ") for key in often), "besides"]
+    table = _table(f"tab-benchmarks-{record['name']}", record["title"] + ".", header, lines)
     where = "; ".join(f"{key.replace('_', ' ')} {value}" for key, value in record["machine"].items())
     return f"## {record['title']}\n\n{table}\nMachine: {where}.\n"
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_cell(part)}" for key, part in value.items())
     return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 

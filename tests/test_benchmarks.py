@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +25,19 @@ TINY = {
 }
 
 
+class Threads:
+    """In place of a context of processes, each of which would import everything anew; those have tests below."""
+
+    Pipe = staticmethod(multiprocessing.Pipe)
+
+    class Process(threading.Thread):
+        def terminate(self):
+            pass
+
+
 @pytest.mark.parametrize("module", TINY, ids=lambda module: module.__name__.split(".")[-1])
-def test_it_runs_and_its_record_makes_a_page(module, tmp_path):
+def test_it_runs_and_its_record_makes_a_page(module, tmp_path, monkeypatch):
+    monkeypatch.setattr(compare.multiprocessing, "get_context", lambda kind: Threads)
     module.main([*TINY[module], "--out", str(tmp_path)])
     records = page.load(tmp_path)
     assert len(records) == 1 and records[0]["name"] == module.__name__.split(".")[-1]
