@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,7 +29,10 @@ TINY = {
 class Threads:
     """In place of a context of processes, each of which would import everything anew; those have tests below."""
 
-    Pipe = staticmethod(multiprocessing.Pipe)
+    @staticmethod
+    def Pipe():
+        ours, theirs = multiprocessing.Pipe()
+        return ours, SimpleNamespace(send=theirs.send, recv=theirs.recv, close=lambda: None)  # its thread has it too
 
     class Process(threading.Thread):
         def terminate(self):
@@ -37,7 +41,7 @@ class Threads:
 
 @pytest.mark.parametrize("module", TINY, ids=lambda module: module.__name__.split(".")[-1])
 def test_it_runs_and_its_record_makes_a_page(module, tmp_path, monkeypatch):
-    monkeypatch.setattr(compare.multiprocessing, "get_context", lambda kind: Threads)
+    monkeypatch.setattr(compare, "multiprocessing", SimpleNamespace(get_context=lambda kind: Threads))
     module.main([*TINY[module], "--out", str(tmp_path)])
     records = page.load(tmp_path)
     assert len(records) == 1 and records[0]["name"] == module.__name__.split(".")[-1]
