@@ -10,6 +10,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import load_file
 
 from reidlib.study.executed import Table, read_page
 from reidlib.study.needs import CHAPTERS
@@ -30,6 +31,11 @@ NOT_THE_ROWS = {
 }
 # Tables of means ± standard deviations whose rows link to no record, and why.
 WITHOUT_LINKS = {
+    "tab-ica-all": "the rows of tab-ica again",
+    "tab-ica-backbones-all": "the rows of tab-ica-backbones again",
+    "tab-ica-cam": "measured on models, see examined_numbers",
+    "tab-ica-others": "the last row of tab-ica-all again",
+    "tab-ica-scatter": "measured on models, see examined_numbers",
     "tab-along-kits": "rows are worlds, columns are runs: eight records a row",
     "tab-guesses-interval": "columns are worlds: one row of means over four of them",
     "tab-stronger-hardest": "means over the course of the training, from its record's curve",
@@ -38,6 +44,7 @@ WITHOUT_LINKS = {
 
 # Columns of differences, in tables that link to records, to or of a result that the table does not link to.
 WITHOUT_THEIR_BASE = {
+    ("tab-attention-untuned", "difference"): "the tricks, base of the last row, are in tab-attention-mars",
     ("tab-along-augment", "above the baseline"): "the baseline is in tab-along",
     ("tab-along-tricks", "in the table's order"): "both rows are in tab-along",
     ("tab-along-tricks", "added last, to all others"): "the full stack is in tab-along",
@@ -85,7 +92,8 @@ def same_but_for_the_seed() -> list[list[dict]]:
     """All published results, the seeds of each together."""
     groups: dict[str, list[dict]] = {}
     for found in published():
-        config = {name: value for name, value in found["config"].items() if name not in ("seed", "parents", "data")}
+        apart = ("seed", "parents", "data", "split")
+        config = {name: value for name, value in found["config"].items() if name not in apart}
         if config["scene"].get("benchmark") == "":
             config["scene"] = {name: value for name, value in config["scene"].items() if name != "benchmark"}  # newer
         key = json.dumps([found["stage"], found["row"], config], sort_keys=True)
@@ -182,10 +190,45 @@ def test_our_other_means_are_in_some_published_record():
     told = []
     for _, table in executed_tables():
         for row, column, match in cells_with_mean(table):
-            from_curves = "curve" in WITHOUT_LINKS.get(table.name, "")
-            if not from_curves and (table.name, column) != ("tab-ensemble-pairs", "mean of the members"):
+            elsewhere = re.search("curve|examined", WITHOUT_LINKS.get(table.name, ""))
+            if not elsewhere and (table.name, column) != ("tab-ensemble-pairs", "mean of the members"):
                 told += [] if text(match) in found[len(match[2])] else [f"{table.name}, {row[0]}, {column}: {match[0]}"]
     assert not told
+
+
+def examined(row: str) -> dict[str, np.ndarray]:
+    """What is published of the models of a row of chapter `ica`, the seeds stacked."""
+    folders = [path.parent for path in sorted(BOOK.glob("records/examine/*/record.json"))]
+    chosen = [folder for folder in folders if record("examine", folder.name)["row"] == row]
+    chosen.sort(key=lambda folder: record("examine", folder.name)["config"]["seed"])
+    files = [load_file(folder / "examined.safetensors") for folder in chosen]
+    return {name: np.stack([file[name] for file in files]) for name in files[0]}
+
+
+def examined_numbers() -> dict[tuple[str, str], np.ndarray]:
+    """(table, row): an array (columns, seeds)."""
+    scatter, tap, ica = map(examined, ("Baseline on iLIDS-VID", "Baseline + SDA on MARS", "ICA + SDA on MARS"))
+    found = {}
+    for row, mode in (("not augmented", "plain"), ("asynchronous", "asynchronous"), ("synchronous", "synchronous")):
+        columns = [scatter[f"{mode}_{what}"].mean(axis=(1, 2)) for what in ("ratio", "silhouette")]
+        found["tab-ica-scatter", row] = np.array(columns)
+    maps = {"entropy, bits (low is concentrated)": "entropy", "agreement of a clip's frames, cosine": "consistency"}
+    for row, what in maps.items():
+        pair = np.stack([tap[f"cam_{what}"], ica[f"cam_{what}"]])  # (model, seed, query); an empty map has no number
+        found["tab-ica-cam", row] = pair[:, :, ~np.isnan(pair).any(axis=(0, 1))].mean(axis=2)
+    return found
+
+
+def test_numbers_of_examined_models_are_those_of_their_published_files():
+    wanted, seen = examined_numbers(), set()
+    for _, table in executed_tables():
+        for row in table.rows:
+            values = wanted.get((table.name, row[0]))
+            if values is not None:
+                printed = [text(match) for cell in row if (match := MEAN_SD.fullmatch(cell))]
+                assert printed == [(f"{one.mean():.2f}", f"{one.std(ddof=1):.2f}") for one in values], row[0]
+                seen.add((table.name, row[0]))
+    assert seen == set(wanted)
 
 
 def test_every_linked_record_is_published():

@@ -29,7 +29,7 @@ def vote(rankings, distances, *, tied: str = "min") -> Tensor:
     rankings = _check.integers(rankings, "rankings", (None, None, None))
     if rankings.size == 0:
         raise ValueError(f"rankings: empty, shape {rankings.shape}")
-    if not (np.sort(rankings, axis=2) == np.arange(rankings.shape[2])).all():
+    if not _permutations(rankings.reshape(-1, rankings.shape[2])).all():
         raise ValueError(f"rankings: every row wants each of the {rankings.shape[2]} gallery indices once")
     distances = _stack(distances)
     if distances.shape != rankings.shape:
@@ -60,6 +60,21 @@ def _stack(distances) -> Tensor:
 
 
 @njit(cache=True, parallel=True)
+def _permutations(rows):
+    """(N,) bool: which of the rows (N, n) hold every index from 0 to n - 1 once."""
+    count, n = rows.shape
+    good = np.empty(count, np.bool_)
+    for i in prange(count):
+        seen = np.zeros(n, np.bool_)
+        for image in rows[i]:
+            if image < 0 or image >= n or seen[image]:
+                break
+            seen[image] = True
+        good[i] = seen.all()
+    return good
+
+
+@njit(cache=True, parallel=True)
 def _vote(rankings, distances, mean):
     models, m, n = rankings.shape
     fused = np.empty((m, n), np.int64)
@@ -67,21 +82,26 @@ def _vote(rankings, distances, mean):
         taken = np.zeros(n, np.bool_)
         at = np.zeros(models, np.int64)  # how far each model's ranking is read
         proposed = np.empty(models, np.int64)
+        far = np.empty(models, np.float64)  # from the query to what each model proposes, by that model
+        best = -1
         for step in range(n):
             for k in range(models):
+                if step and proposed[k] != best:  # still free
+                    continue
                 while taken[rankings[k, i, at[k]]]:
                     at[k] += 1
                 proposed[k] = rankings[k, i, at[k]]
+                far[k] = distances[k, i, proposed[k]]
             best, best_votes, best_distance = -1, 0, np.inf
             for k in range(models):
                 image, votes, distance = proposed[k], 0, 0.0 if mean else np.inf
-                for other in range(models):
+                for other in range(k, models):  # who repeats an earlier proposal counts fewer votes, and loses to it
                     if proposed[other] == image:
                         votes += 1
                         if mean:  # by the float64 sum: whoever ties has as many votes, so it is the mean times that
-                            distance += distances[other, i, image]
+                            distance += far[other]
                         else:
-                            distance = min(distance, distances[other, i, image])
+                            distance = min(distance, far[other])
                 nearer = distance < best_distance or (distance == best_distance and image < best)
                 if votes > best_votes or (votes == best_votes and nearer):
                     best, best_votes, best_distance = image, votes, distance

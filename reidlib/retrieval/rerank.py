@@ -59,7 +59,7 @@ def k_reciprocal(
     else:
         x = torch.cat([query, gallery])
         x = torch.ldexp(x, -torch.frexp(x.abs().max()).exponent.clamp(-126, 126))  # exact; now no square can overflow
-    plain = [np.empty((m, n), np.float32)] + [np.empty((n, n), np.float32)] * (rows == "all")
+    plain = [np.empty((size, n), np.float32) for size in ((m, n) if rows == "all" else (m,))]
     rank, largest = neighbours_of_features(x, m, plain, options.depth(m + n))
     features = x.cpu().numpy()
     encoding = _encode(rank, largest, lambda i, j: pair_distances(features, i, j), options)

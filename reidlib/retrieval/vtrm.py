@@ -79,10 +79,21 @@ def _anchor(query_gallery: np.ndarray, gallery_gallery: np.ndarray, members: int
 def _append_rest(ranking: np.ndarray, depth: int, query_gallery: np.ndarray) -> None:
     """Fill ranking (m, n) from column `depth` on with the images not yet in it, by their distance to the query."""
     for found, row in zip(ranking, query_gallery, strict=True):
-        order = np.argsort(row, kind="stable")
+        order = _order(row)
         left = np.ones(len(row), bool)
         left[found[:depth]] = False
         found[depth:] = order[left[order]]
+
+
+def _order(row: np.ndarray) -> np.ndarray:
+    """The stable order of distances (n,). float32: value and index sorted as one integer, with vector instructions."""
+    if row.dtype != np.float32:
+        return np.argsort(row, kind="stable")
+    bits = (row + np.float32(0)).view(np.int32)  # + 0 makes -0.0 equal to 0.0 in bits, too
+    keys = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64) << 32  # now they sort as the values do
+    keys |= np.arange(len(row))
+    keys.sort()
+    return keys & 0xFFFFFFFF
 
 
 @njit(cache=True, parallel=True)

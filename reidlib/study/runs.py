@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -18,7 +19,7 @@ from reidlib.study.curves import curves_svg
 from reidlib.study.data import Scene
 from reidlib.study.executed import Page
 from reidlib.study.fusing import Fusion
-from reidlib.study.needs import CHAPTERS, FusionNeed
+from reidlib.study.needs import CHAPTERS, JOINT
 from reidlib.study.page import changes_rows
 from reidlib.study.profile import Profile
 from reidlib.study.ranking import Ranking
@@ -50,7 +51,7 @@ def _page(page: Page, entries: Entries) -> str:
     linked = list({entry.key: entry for entry in linked}.values())
     if not linked:
         return ""
-    recipes = _recipes(page)
+    recipes = _recipes(page, linked[0].folder.parents[1])
     parts = [
         f"# Runs of “{page.title}”",
         f"The records that the tables of {{doc}}`../chapters/{page.chapter}` link to, by the training that they come "
@@ -91,15 +92,15 @@ def _trainings(entry: Entry, entries: Entries) -> list[Entry]:
     return list({run.key: run for run in found}.values())
 
 
-def _recipes(page: Page) -> dict[str, tuple[Recipe, Profile]]:
-    """The report's recipe and the profile by the recipe as it was scaled."""
+def _recipes(page: Page, records: Path) -> dict[str, tuple[Recipe, Profile]]:
+    """The report's recipe and the profile by the recipe as it was scaled; what a search found is read from records."""
     names = [field.name for field in fields(Profile)]
     if not set(names) <= set(page.parameters):
         return {}
     values = {name: page.parameters[name] for name in names}
     profile = Profile(**values | {"seeds": tuple(values["seeds"])})
-    needs = CHAPTERS[page.chapter](Study(profile, Store(root="")))
-    recipes = [r for need in needs for r in (need.recipes if isinstance(need, FusionNeed) else [need.recipe])]
+    needs = CHAPTERS[page.chapter](Study(profile, Store(records)))
+    recipes = [r for need in needs for r in (need.recipes if isinstance(need, JOINT) else [need.recipe])]
     recipes += [first for recipe in recipes for first in (recipe.first_model, recipe.pretrained) if first]
     return {_of_recipe(recipe, recipe.scaled(profile)): (recipe, profile) for recipe in recipes}
 

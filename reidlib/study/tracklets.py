@@ -45,13 +45,13 @@ def counts_table(study: Study, name: str) -> str:
         frames = frames_of(study.data_of(benchmark, study.profile.seeds[0]))
         lengths = frames.groupby("sequence").size()
         cells = [
-            f"{persons:,} / {tracklets:,} / {images:,}" if images else "–"
+            f"{persons:,} · {tracklets:,} · {images:,}" if images else "–"
             for persons, tracklets, images in counts(frames).values()
         ]
         body.append([TITLES[benchmark], *cells, f"{lengths.min()} to {lengths.max()}, {lengths.mean():.1f}"])
     parts = ["train", "query", "gallery", "distractors", "junk"]
     caption = (
-        "What the loaders find: persons / tracklets / frames, and the frames of a tracklet, from shortest to longest "
+        "What the loaders find: persons · tracklets · frames, and the frames of a tracklet, from shortest to longest "
         f"and on average. Of iLIDS-VID and PRID 2011 the split of seed {study.profile.seeds[0]}."
     )
     return markdown(caption, name, ["", *parts, "frames of a tracklet"], body)
