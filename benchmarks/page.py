@@ -23,6 +23,7 @@ from benchmarks.compare import RECORDS, ROOT
 
 BOOK = ROOT / "book"
 DRAWINGS = "_generated"
+FAULTS = BOOK / "records" / "faults.json"
 PALETTE = sns.color_palette("colorblind")
 MARKS = "os^Dv<>P"
 QUANTITIES = {"seconds": "seconds", "memory_mib": "MiB beyond the arguments"}
@@ -47,8 +48,13 @@ def load(folder: Path = RECORDS) -> list[dict[str, Any]]:
     return sorted(records, key=lambda record: (record["order"], record["name"]))
 
 
-def page(records: Sequence[Mapping]) -> str:
-    """The page, in MyST Markdown. Raises ValueError when there is no record."""
+def faults(path: Path = FAULTS) -> dict[str, Any]:
+    """The record of benchmarks/faults.py; empty where it was not run."""
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def page(records: Sequence[Mapping], killed: Mapping | None = None) -> str:
+    """The page, in MyST Markdown; killed is `faults()`. Raises ValueError when there is no record."""
     if not records:
         raise ValueError("records: none in book/records/benchmarks; run python -m benchmarks.run")
     titled = [record for record in records if "title" in record]
@@ -64,9 +70,30 @@ def page(records: Sequence[Mapping]) -> str:
     if notes:
         parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in notes) + "\n")
     parts += [*map(_titled, titled), TRIED.read_text()]
+    if killed:
+        parts.append(_killed(killed))
     if records:
         parts.append(_machines(records))
     return "\n".join(parts)
+
+
+def _killed(found: Mapping) -> str:
+    """What became of what was killed."""
+    columns = {"kills": "kills", "killed_while_resuming": "of them while it went on after another",
+               "records_read_after_kills": "records read right after one", "records_half_written": "half-written",
+               "locks_held": "locks held", "runs_failed": "did not go on", "results_different": "ended otherwise",
+               "left_behind": "files left behind"}
+    lines = [[kind, *(f"{row[key]:,}" for key in columns)] for kind, row in found["kinds"].items()]
+    total = sum(row["kills"] for row in found["kinds"].values())
+    table = _table("tab-benchmarks-faults", f"{total} kills at random moments, and what they cost.",
+                   ["killed", *columns.values()], lines)
+    words = (
+        "`python benchmarks/faults.py` kills (SIGKILL, the whole group of processes) a training run, a world that is "
+        "being written, commits, exports and publications of a store, a chapter and a build of the book at random "
+        f"moments, starts each again, and compares what comes out with what comes undisturbed. At commit "
+        f"`{found['commit'][:10]}`, {found['device']}."
+    )
+    return f"## Killed on purpose\n\n{words}\n\n{table}\n"
 
 
 def _titled(record: Mapping) -> str:
@@ -202,7 +229,7 @@ def number(value: float) -> str:
 
 def main() -> None:
     records = load()
-    (BOOK / "benchmarks.md").write_text(page(records))
+    (BOOK / "benchmarks.md").write_text(page(records, faults()))
     for name, text in drawings(records).items():
         (BOOK / DRAWINGS / name).write_text(text)
 

@@ -56,7 +56,7 @@ def test_it_runs_and_its_record_makes_a_page(module, tmp_path, monkeypatch):
 
 def test_the_page_of_the_book_is_what_its_records_make():
     records = page.load()
-    assert (ROOT / "book" / "benchmarks.md").read_text() == page.page(records)
+    assert (ROOT / "book" / "benchmarks.md").read_text() == page.page(records, page.faults())
     for name, text in page.drawings(records).items():
         assert (ROOT / "book" / page.DRAWINGS / name).read_text() == text
 
