@@ -223,7 +223,7 @@ def _range(values: Sequence[float]) -> str:
 def number(value: float) -> str:
     """Three digits, thousands separated; whole numbers as they are."""
     if value == int(value) or abs(value) >= 100:
-        return f"{value:,.0f}"
+        return f"{value + 0:,.0f}"  # + 0 makes -0 a 0
     return f"{value:.3g}"
 
 
