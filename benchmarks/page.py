@@ -107,7 +107,9 @@ def _titled(record: Mapping) -> str:
     ]
     header = [*(key.replace("_", " ") for key in often), "besides"]
     table = _table(f"tab-benchmarks-{record['name']}", record["title"] + ".", header, lines)
-    where = "; ".join(f"{key.replace('_', ' ')} {value}" for key, value in record["machine"].items())
+    machine = {key: value for key, value in record["machine"].items() if key != "source"}
+    machine["commit"] = (machine.get("commit") or "none")[:10]
+    where = "; ".join(f"{key.replace('_', ' ')} {value}" for key, value in machine.items())
     return f"## {record['title']}\n\n{table}\nMachine: {where}.\n"
 
 
