@@ -32,6 +32,7 @@ def run(study: Study, chapters: list[str], executor: Executor = side_by_side) ->
         if jobs := _jobs(study, chapters):
             for benchmark in sorted(set().union(*(_benchmarks(need) for need, _ in jobs))):
                 study.data_of(benchmark).dataset  # noqa: B018  rendered now: keys are those of the data on this disk
+            _render_scenes(study, jobs)
             executor(study, _jobs(study, chapters))
             continue
         joint = [
@@ -42,6 +43,19 @@ def run(study: Study, chapters: list[str], executor: Executor = side_by_side) ->
         joint.sort(key=lambda job: job[1])  # seed by seed: its members' distances are kept
         for need, seed in tqdm(joint, desc="of several runs", leave=False):
             need.compute(study, seed)
+
+
+def _render_scenes(study: Study, jobs: Sequence[Job]) -> None:
+    """Renders the worlds of scenes with knobs: the seeds of a recipe reach one side by side, and each would draw it."""
+    for need, seed in jobs:
+        ranked = {
+            scene
+            for ranking, scene in need.evaluations
+            if scene.knobs and not study.store.find("evaluate", study.evaluate_key(need.recipe, seed, ranking, scene))
+        }
+        for scene in ranked | {scene for scene in need.features if scene.knobs}:
+            if not study.store.find("features", study.features_key(need.recipe, seed, scene), needs=FEATURES):
+                study.scene_data(need.recipe, seed, scene).opened(scene)
 
 
 def _benchmarks(need: Need) -> set[str]:
@@ -108,7 +122,8 @@ def _lacks(study: Study, need: Need, seed: int) -> bool:
 
 
 def entries(study: Study, chapters: list[str]) -> list[tuple[Entry, list[str]]]:
-    """Every record behind the chapters, once, and which of its files are published with it; after `run`."""
+    """Every record behind the chapters, once, and which of its files are published with it; what lacks is computed."""
+    run(study, chapters)  # side by side: asked for one by one below, a chapter's runs would be trained one by one
     found: dict[str, tuple[Entry, list[str]]] = {}
 
     def add(entry: Entry, files: list[str]) -> None:

@@ -66,6 +66,11 @@ class Profile:
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: wants one of {', '.join(choices)}, got {getattr(self, name)!r}")
 
+    @property
+    def first_look(self) -> bool:
+        """Whether runs are so short that their numbers are a first look: what is swept has fewer points there."""
+        return self.epoch_scale < 0.1
+
 
 def profile_from(values: dict[str, Any], source: str) -> Profile:
     """A Profile of a dict of its fields; source names the file or chapter in errors.

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from reidlib.study import jobs, plans, pool
-from reidlib.study.data import TEST, VAL
+from reidlib.study.data import TEST, VAL, StudyData
 from reidlib.study.needs import CHAPTERS, FusionNeed, Need
 from reidlib.study.profile import load_profile
 from reidlib.study.recipes import along, guesses, vtrm
@@ -96,6 +96,26 @@ def test_a_gpu_takes_as_many_runs_as_its_memory_and_the_cores(study, monkeypatch
     assert jobs.gpu_memory(paper, vtrm.mgn()) > 30e9, "one of the report's own runs wants most of a card"
 
 
+def test_worlds_of_scenes_are_rendered_before_the_jobs(study, monkeypatch):
+    """Those alone whose features lack: the seeds of a recipe, side by side, would each render one."""
+    opened: list = []
+    monkeypatch.setattr(StudyData, "opened", lambda self, scene: opened.append(scene))
+    monkeypatch.setattr(plans, "cost", lambda *_: 1.0)
+    found = plans._jobs(study, ["guesses"])
+    turned = {scene for scene in guesses.scenes() if scene.knobs}
+    assert turned and VAL in guesses.scenes()
+    plans._render_scenes(study, found)
+    assert set(opened) == turned
+
+    there = next(iter(turned))
+    for seed in study.profile.seeds:
+        key = study.features_key(vtrm.six_times(), seed, there)
+        study.store.get("features", key, lambda folder, work: (folder / plans.FEATURES).touch() or {})
+    opened.clear()
+    plans._render_scenes(study, found)
+    assert set(opened) == turned - {there}
+
+
 def test_what_is_known_only_afterwards_is_computed_too(study, monkeypatch):
     """A choice among results wants to be confirmed: a need that is there when the first one's entry is."""
 
@@ -118,10 +138,8 @@ def test_what_is_known_only_afterwards_is_computed_too(study, monkeypatch):
     monkeypatch.setattr(plans, "JOINT", (Choice,))
     known = lambda study: [first, second] if first.find(study, 1) else [first]  # noqa: E731
     monkeypatch.setitem(CHAPTERS, "fusion", known)
-    plans.run(study, ["fusion"])
+    wanted = [f"{name} {seed}" for name in ("choice", "confirmation") for seed in (0, 1)]
+    assert [entry.key for entry, _ in plans.entries(study, ["fusion"])] == wanted, "a chapter that asks for all of it"
     assert computed == ["choice", "choice", "confirmation", "confirmation"], "for two seeds, in turn"
     plans.run(study, ["fusion"])
     assert len(computed) == 4
-    assert [entry.key for entry, _ in plans.entries(study, ["fusion"])] == [
-        f"{name} {seed}" for name in ("choice", "confirmation") for seed in (0, 1)
-    ]

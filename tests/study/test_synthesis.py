@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -95,8 +96,11 @@ def test_sizes_are_the_data_sets_and_smaller_in_a_small_profile():
     assert list(synthesis.sized(load_profile("laptop"))) == [50, 100, 160, 436]
     assert list(synthesis.sized(load_profile("gpu"))) == [50, 100, 160, 436]
     small = synthesis.sized(load_profile("smoke"))
-    assert list(small) == [10, 27] and not small[10][0].knobs and small[27][1].knobs == (("train_ids", 27),)
-    assert small[27][1].first_model.knobs == small[27][1].knobs, "the curation reads a model of the same images"
+    assert list(small) == [10, 12] and not small[10][0].knobs and small[12][1].knobs == (("train_ids", 12),)
+    assert small[12][1].first_model.knobs == small[12][1].knobs, "the curation reads a model of the same images"
+    assert list(synthesis.sized(load_profile("quick"))) == [19, 60], "two points for a first look"
+    longer = replace(load_profile("quick"), epoch_scale=0.1)
+    assert list(synthesis.sized(longer)) == [19, 38, 60, 164]
 
 
 def test_fewer_people_are_the_first_of_them(study):

@@ -259,4 +259,4 @@ def winner(values: Mapping[str, float]) -> Recipe:
 
 def batches(profile: Profile) -> int:
     """Batches of trials: BATCHES, one only where a profile trains for a first look."""
-    return BATCHES if profile.epoch_scale >= 0.1 else 1
+    return 1 if profile.first_look else BATCHES

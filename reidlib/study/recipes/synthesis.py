@@ -166,11 +166,17 @@ def noisy() -> dict[float, tuple[Recipe, Recipe]]:
 
 
 def sized(profile: Profile) -> dict[int, tuple[Recipe, Recipe]]:
-    """(baseline, full stack) by the number of training identities, fewer in proportion in a profile below 160."""
-    found, scale = {}, min(1.0, profile.train_ids / 160)
-    least = CourtsideSpec.people_per_shot
-    for count in sorted({max(least, round(scale * ids)) for ids in IDENTITIES} | {profile.train_ids}):
-        knobs = () if count == profile.train_ids else (("train_ids", count),)
+    """(baseline, full stack) by the number of training identities, fewer in proportion in a profile below 160.
+
+    For a first look the fewest and the profile's own; a quarter more, where its own are the fewest: those of one shot.
+    """
+    found, own = {}, profile.train_ids
+    least, scale = CourtsideSpec.people_per_shot, min(1.0, own / 160)
+    counts = {max(least, round(scale * ids)) for ids in IDENTITIES} | {own}
+    if profile.first_look:
+        counts = {own, min(counts) if min(counts) < own else own * 5 // 4}
+    for count in sorted(counts):
+        knobs = () if count == own else (("train_ids", count),)
         found[count] = base(knobs), full(knobs)
     return found
 
