@@ -26,7 +26,7 @@ def test_same_seed_same_weights():
     ("mgm", {}, "name: 'mgm' is no model; there are mgn, baseline"),
     ("mgn", {"part": (1, 2)}, "part: mgn has no such option; did you mean 'parts'?"),
     ("mgn", {"backbon": "resnet18"}, "did you mean 'backbone'?"),
-    ("mgn", {"cosine": True}, "cosine: mgn has no such option"),
+    ("mgn", {"ibn": True}, "ibn: mgn has no such option"),
     ("baseline", {"xyzzy": 1}, "xyzzy: baseline has no such option; it has num_classes, backbone"),
 ])
 def test_unknown_names_and_options_are_refused(name, options, message):
