@@ -68,8 +68,8 @@ def candidates(study: Study) -> list[Candidate]:
     images = records[0]["images"]
     features = {name: images * cost(study, recipe).record["image"] for name, recipe in models.items()}
     training = {
-        cell.models: training_seconds(study, [models[name] for name in cell.models], seed)
-        for cell in processing.cells()
+        names: training_seconds(study, [models[name] for name in names], seed)
+        for names in {cell.models for cell in processing.cells()}  # once each, not once a cell
     }
     found = []
     for number, cell in enumerate(processing.cells()):

@@ -24,7 +24,7 @@ from reidlib.study.runner import VERSIONS, Study
 from reidlib.study.store import Entry, key_of
 from reidlib.training import Harder, train
 
-TIMED, EXTRACTED = 24, 256  # iterations; images
+TIMED, FIRST_TIMED, EXTRACTED = 24, 8, 256  # iterations, and for a first look; images
 SKIPPED = 4  # iterations before memory and caches are warm
 
 
@@ -35,8 +35,8 @@ def cost_key(study: Study, recipe: Recipe) -> str:
 def cost(study: Study, recipe: Recipe) -> Entry:
     """Seconds on one thread of this machine's CPU, the median over TIMED iterations and the mean over EXTRACTED images.
 
-    The record has iteration and image, in seconds, of a recipe of single images. It is a measurement: the same key
-    gives another number on another machine.
+    For a first look the median is over FIRST_TIMED. The record has iteration and image, in seconds, of a recipe of
+    single images. It is a measurement: the same key gives another number on another machine.
     """
 
     def compute(folder: Path, work: Path) -> dict[str, Any]:
@@ -44,7 +44,8 @@ def cost(study: Study, recipe: Recipe) -> Entry:
         torch.set_num_threads(1)
         try:
             watch = Stopwatch(cpu)
-            iteration, image = _measured(recipe.scaled(study.profile), cpu)
+            timed = FIRST_TIMED if study.profile.first_look else TIMED
+            iteration, image = _measured(recipe.scaled(study.profile), cpu, timed)
             record = study.record("cost", {"recipe": recipe.scaled(study.profile).config()}, watch)
         finally:
             torch.set_num_threads(threads)
@@ -53,12 +54,12 @@ def cost(study: Study, recipe: Recipe) -> Entry:
     return study.store.get("cost", cost_key(study, recipe), compute)
 
 
-def _measured(scaled: Recipe, device: torch.device) -> tuple[float, float]:
+def _measured(scaled: Recipe, device: torch.device, timed: int) -> tuple[float, float]:
     """Seconds of an iteration and of an image's features, of pixels that mean nothing and cost the same."""
     # One epoch in which every person is drawn once, at a rate at which nothing diverges.
     once = {"epochs": 1, "learning_rate": 1e-6, "milestones": (), "warmup_epochs": 0.0, "freeze_epochs": 0.0}
     options = replace(scaled.training, **once)
-    persons = options.persons * (TIMED + SKIPPED)
+    persons = options.persons * (timed + SKIPPED)
     labels = torch.arange(persons).repeat_interleave(options.images)
     size = len(labels), 3, scaled.height, scaled.width
     images = torch.randint(256, size, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
