@@ -18,6 +18,7 @@ from reidlib.losses import (
     cross_entropy,
     osm_loss,
     triplet_loss,
+    without_waiting,
 )
 from reidlib.models import ClipHeads, Heads
 from reidlib.optimisation import TrainingOptions
@@ -28,6 +29,7 @@ def autocast(device: torch.device, precision: str):
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
+@without_waiting()
 def batch_loss(
     model: nn.Module,
     images: Tensor,

@@ -1,7 +1,26 @@
 """What every loss asks of its arguments, in the same words."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 from torch import Tensor
+
+_TRUSTED = ContextVar("trusted", default=False)
+
+
+@contextmanager
+def without_waiting() -> Iterator[None]:
+    """Within, values on CUDA are not looked at: that would wait for the device at every loss of every step.
+
+    What is not finite then comes out as it went in; whoever asks for this looks at the loss, as training does.
+    """
+    token = _TRUSTED.set(True)
+    try:
+        yield
+    finally:
+        _TRUSTED.reset(token)
 
 
 def rows_and_labels(rows, labels, name: str, shape: str) -> tuple[Tensor, Tensor]:
@@ -26,11 +45,8 @@ def class_vectors(vectors, features: Tensor, name: str) -> Tensor:
 
 
 def looks_at(tensor: Tensor) -> bool:
-    """Whether values are checked: not on CUDA, where that would wait for the device at every call.
-
-    What is not finite then comes out as it went in, and `reidlib.training` refuses the loss.
-    """
-    return not tensor.is_cuda
+    """Whether values are checked: everywhere but on CUDA in `without_waiting`."""
+    return not (tensor.is_cuda and _TRUSTED.get())
 
 
 def label_range(labels: Tensor, classes: int, what: str = "classes"):

@@ -28,8 +28,8 @@ def triplet_loss(features: Tensor, labels: Tensor, *, margin: float = 0.3, dista
     normalise: scale the features to unit length first.
     Returns a scalar, computed in float32 at least, also under autocast; its gradient is finite, also between equal
         features (where it is 0). An anchor without a positive or without a negative in its shard is left out.
-    Raises ValueError for other shapes, values or options, and when every anchor would be left out. On CUDA values are
-        not looked at, and the loss is NaN instead.
+    Raises ValueError for other shapes, values or options, and when every anchor would be left out; within
+        `reidlib.losses.without_waiting` the loss is NaN instead of the latter, on CUDA.
     """
     features, labels = _check.rows_and_labels(features, labels, "features", "(B, D)")
     if shards < 1 or len(features) % shards:

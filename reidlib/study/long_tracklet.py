@@ -1,22 +1,28 @@
-"""The peak memory of a tracklet's features, in a process of its own: MARS's longest has 920 frames."""
+"""A stage of the store: the peak memory of a long tracklet's features; MARS's longest has 920 frames."""
 
 from __future__ import annotations
 
 import multiprocessing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from reidlib import models
 from reidlib.features import extract_tracklets
 from reidlib.study.profile import Profile
+from reidlib.study.provenance import Stopwatch
 from reidlib.study.recipe import Recipe
+from reidlib.study.runner import VERSIONS, Study
+from reidlib.study.store import Entry, key_of
+from reidlib.study.tables import link
 
-LONGEST = 920
+LONGEST, BATCH = 920, 128
 TOLD = Path("/proc/self/clear_refs")  # Linux's: 5 forgets a process's peak so far
 
 
-def peak_memory(recipe: Recipe, profile: Profile, frames: int = LONGEST, batch: int = 128) -> dict[str, float]:
+def peak_memory(recipe: Recipe, profile: Profile, frames: int = LONGEST, batch: int = BATCH) -> dict[str, float]:
     """MiB above the model and the images that a tracklet's features take on the CPU, with the profile's images.
 
     Returns "short" for a tracklet of one batch, "in parts" for one of so many frames, and "at once" for that with all
@@ -56,12 +62,50 @@ def _status(name: str) -> int:
     return int(line.split()[1])
 
 
-def sentence(recipe: Recipe, profile: Profile, frames: int = LONGEST) -> str:
-    """What `peak_memory` found, in a sentence."""
-    if not TOLD.exists():
+def memory_key(study: Study, recipe: Recipe, frames: int = LONGEST) -> str:
+    return key_of("memory", VERSIONS["memory"], _config(study, recipe, frames), [])
+
+
+def _config(study: Study, recipe: Recipe, frames: int) -> dict[str, Any]:
+    return {"recipe": recipe.scaled(study.profile).config(), "frames": frames, "batch": BATCH}
+
+
+def memory(study: Study, recipe: Recipe, frames: int = LONGEST) -> Entry:
+    """The record has what `peak_memory` returns. It is a measurement: the same key gives another number elsewhere."""
+
+    def compute(folder: Path, work: Path) -> dict[str, Any]:
+        watch = Stopwatch(torch.device("cpu"))
+        found = peak_memory(recipe, study.profile, frames)
+        return study.record("memory", _config(study, recipe, frames), watch) | {"row": recipe.row, "mib": found}
+
+    return study.store.get("memory", memory_key(study, recipe, frames), compute)
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """The stage as a chapter's need; see `needs.JOINT`."""
+
+    recipe: Recipe
+    seeds: tuple[int, ...]  # the first one of the profile; a memory has no seed
+    recipes: tuple[Recipe, ...] = ()
+    scenes: tuple = ()
+    files: tuple[str, ...] = ()
+
+    def find(self, study: Study, seed: int) -> Entry | None:
+        return study.store.find("memory", memory_key(study, self.recipe))
+
+    def compute(self, study: Study, seed: int) -> Entry:
+        return memory(study, self.recipe)
+
+
+def sentence(study: Study, recipe: Recipe, frames: int = LONGEST) -> str:
+    """What was found, in a sentence with its record."""
+    if study.store.find("memory", memory_key(study, recipe, frames)) is None and not TOLD.exists():
         return "The memory of a long tracklet is not measured on this system."
-    found = peak_memory(recipe, profile, frames)
+    entry = memory(study, recipe, frames)
+    found = entry.record["mib"]
     return (
         f"Peak memory of a tracklet of {frames} frames, above the model and the images: {found['in parts']:.0f} MiB "
-        f"where at most 128 frames are in the network at once, {found['at once']:.0f} MiB where all of them are."
+        f"where at most {BATCH} frames are in the network at once, {found['at once']:.0f} MiB where all of them are "
+        f"({link(entry, 'record')})."
     )

@@ -11,6 +11,7 @@ from reidlib.study.costs import CostNeed
 from reidlib.study.data import EVALUATED, TEST, VAL, Scene
 from reidlib.study.factorial import FactorialNeed
 from reidlib.study.fusing import Fusion
+from reidlib.study.long_tracklet import TOLD, MemoryNeed
 from reidlib.study.ranking import Ranking
 from reidlib.study.recipe import Recipe
 from reidlib.study.recipes import along, along_ensemble, attention, guesses, ica, stronger, synthesis, vtrm
@@ -61,7 +62,7 @@ class FusionNeed:
 
 # What one process computes when the runs are there. Each has: recipes and scenes, whose features it reads; seeds, () of
 # the profile; files, published with its record; find(study, seed), the entry or None; compute(study, seed), the entry.
-JOINT = (FusionNeed, FactorialNeed, CostNeed)
+JOINT = (FusionNeed, FactorialNeed, CostNeed, MemoryNeed)
 
 
 def _all(rankings: Iterable[Ranking], scenes: Iterable[Scene] = (VAL,)) -> tuple[tuple[Ranking, Scene], ...]:
@@ -146,7 +147,7 @@ def _stronger(study: Study) -> list[Need]:
     return needs + [Need(recipe, _all(rankings, scenes)) for recipe in stronger.submissions().values()]
 
 
-def _ica(study: Study) -> list[Need]:
+def _ica(study: Study) -> list[Need | MemoryNeed]:
     needs = []
     for benchmark in ica.BENCHMARKS:
         recipes = [*ica.table1(benchmark).values(), *ica.table2(benchmark).values(), ica.model(benchmark, ica.NECK)]
@@ -156,7 +157,9 @@ def _ica(study: Study) -> list[Need]:
     needs += [Need(recipe, (ica.own(ica.MARS),)) for recipe in opened]
     needs += [Need(recipe, (ica.across(),)) for recipe in ica.table1(ica.ILIDS).values()]
     looked_at = [ica.model(ica.MARS, name) for name in (ica.BASELINE_SDA, ica.BOTH)]
-    return needs + [Need(recipe, (), examine=True) for recipe in [*looked_at, ica.model(ica.ILIDS, ica.BASELINE)]]
+    needs += [Need(recipe, (), examine=True) for recipe in [*looked_at, ica.model(ica.ILIDS, ica.BASELINE)]]
+    long = MemoryNeed(ica.model(ica.MARS, ica.BOTH), study.profile.seeds[:1])
+    return [*needs, long] if TOLD.exists() or long.find(study, study.profile.seeds[0]) else needs
 
 
 def _attention(study: Study) -> list[Need]:

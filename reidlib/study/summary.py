@@ -23,8 +23,11 @@ STAGES = {
     "features": "features of a model on a split",
     "evaluate": "rankings of one model",
     "fuse": "rankings of several models",
+    "examine": "models of clips, looked at",
+    "attend": "what a model's attention weighs",
     "factorial": "several models under every post-processing",
     "cost": "timings of a recipe",
+    "memory": "a long tracklet's memory",
 }
 
 

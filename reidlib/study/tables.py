@@ -163,10 +163,12 @@ def live(gallery: Gallery, ranking: Ranking) -> dict:
 def records(*results: Result) -> str:
     """Links to the records behind a row, one a seed; paths are relative to book/chapters."""
     entries = [entry for found in results for entry in found.entries]
-    return " ".join(
-        f"{{download}}`{number} <../records/{e.record['stage']}/{e.key}/record.json>`"
-        for number, e in enumerate(entries, 1)
-    )
+    return " ".join(link(entry, str(number)) for number, entry in enumerate(entries, 1))
+
+
+def link(entry: Entry, words: str) -> str:
+    """A link to an entry's record; its path is relative to book/chapters."""
+    return f"{{download}}`{words} <../records/{entry.record['stage']}/{entry.key}/record.json>`"
 
 
 def bootstrap_words(seeds: Sequence[int]) -> str:

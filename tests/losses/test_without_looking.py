@@ -1,6 +1,8 @@
-"""Losses where values are not looked at, as on CUDA: the same numbers, and what is not finite comes out as NaN."""
+"""Losses where values are not looked at, as in training on CUDA: the same numbers; what is not finite comes as NaN."""
 
 from __future__ import annotations
+
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from reidlib.losses import (
     cross_entropy,
     osm_loss,
     triplet_loss,
+    without_waiting,
 )
 
 LABELS = torch.arange(4).repeat_interleave(2)
@@ -59,3 +62,21 @@ def test_not_a_number_comes_through(name, monkeypatch):
 def test_no_anchor_is_not_a_number(monkeypatch):
     monkeypatch.setattr(_check, "looks_at", lambda tensor: False)
     assert triplet_loss(features(), torch.arange(8)).isnan()
+
+
+def test_values_are_looked_at_but_on_cuda_where_nobody_is_to_wait():
+    on_cuda, on_cpu = SimpleNamespace(is_cuda=True), SimpleNamespace(is_cuda=False)
+    assert _check.looks_at(on_cuda) and _check.looks_at(on_cpu)
+    with without_waiting():
+        assert not _check.looks_at(on_cuda) and _check.looks_at(on_cpu)
+    assert _check.looks_at(on_cuda)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="wants CUDA")
+def test_a_loss_by_itself_refuses_on_cuda_too():
+    x = features().cuda()
+    x[3, 2] = torch.nan
+    with pytest.raises(ValueError, match="features: want finite numbers"):
+        triplet_loss(x, LABELS.cuda())
+    with without_waiting():
+        assert triplet_loss(x, LABELS.cuda()).isnan()

@@ -7,7 +7,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from reidlib.cli import main
-from reidlib.study import summary
+from reidlib.study import runner, summary
 from reidlib.study.executed import Page, read_page
 from reidlib.study.needs import CHAPTERS, WAITING
 from reidlib.study.provenance import ROOT
@@ -153,3 +153,8 @@ def test_readme_counts_verdicts_and_names_what_waits():
 def test_a_readme_without_markers():
     with pytest.raises(ValueError, match="README.md: lacks the lines"):
         summary.with_table("no markers", [])
+
+
+def test_every_stage_has_its_words():
+    """Without them its records would be counted in the sum of status.md alone."""
+    assert set(summary.STAGES) == set(runner.VERSIONS)
