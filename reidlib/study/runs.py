@@ -81,11 +81,11 @@ def _page(page: Page, entries: Entries) -> str:
 
 
 def _trainings(entry: Entry, entries: Entries) -> list[Entry]:
-    """The training runs that a record comes from; itself, if it is one."""
+    """The training runs that a record comes from; itself, if it is one, and none for a measurement on no run."""
     if entry.record["stage"] == "train":
         return [entry]
     found = []
-    for parent in entry.record["config"]["parents"]:
+    for parent in entry.record["config"].get("parents", ()):
         for stage in ("train", "features"):
             if (stage, parent) in entries:
                 found += _trainings(entries[stage, parent], entries)
