@@ -77,6 +77,10 @@ def _page(page: Page, entries: Entries) -> str:
     fused = [entry for entry in linked if entry.record["stage"] == "fuse"]
     if fused:
         parts += ["## Fusions", _rankings(fused, _fusion_words, "Fusions of several models' rankings.", entries)]
+    measured = [entry for entry in linked if not _trainings(entry, entries)]
+    if measured:
+        rows = [[_anchor(e) + e.record["stage"], e.record["row"], _link(e, e.key[:SHORT])] for e in measured]
+        parts += ["## Measurements", _table("On no training run.", ["of", "recipe", "record"], rows)]
     return "\n\n".join(parts) + "\n"
 
 
