@@ -189,6 +189,7 @@ def test_runs_have_their_records_in_full(site, pages):
 def test_what_the_profile_scaled_stands_with_every_training(pages):
     for name, page in pages.items():
         if name.startswith("runs/") and name != "runs/index.html":
-            trained = [tag for tag in page.select("section > h2") if not text(tag).startswith(("Fusions", "Measurements"))]
+            others = ("Fusions", "Measurements")
+            trained = [tag for tag in page.select("section > h2") if not text(tag).startswith(others)]
             captions = [text(tag) for tag in page.find_all("caption")]
             assert len(trained) == sum("What the profile" in caption for caption in captions), name
