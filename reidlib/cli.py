@@ -179,6 +179,7 @@ def _world(options: argparse.Namespace) -> None:
 def _store(options: argparse.Namespace) -> None:
     from reidlib.data.paths import data_home
     from reidlib.study.factorial import FILE as FACTORIAL
+    from reidlib.study.fusing import RANKING
     from reidlib.study.plans import ATTENDED, AUDIT, EXAMINED, FEATURES
     from reidlib.study.store import all_entries, copy_entries
 
@@ -192,7 +193,8 @@ def _store(options: argparse.Namespace) -> None:
             seed = e.record["config"].get("seed", "")
             print(f"{e.record['stage']:9} {e.key[:12]}  {e.record['profile']:8} {e.record['row']}, seed {seed}")
         return
-    files = [FEATURES, AUDIT, EXAMINED, ATTENDED, FACTORIAL] + (["weights.safetensors"] if options.weights else [])
+    files = [FEATURES, AUDIT, EXAMINED, ATTENDED, FACTORIAL, RANKING]
+    files += ["weights.safetensors"] if options.weights else []
     target = own if options.action == "import" else options.folder
     size = copy_entries(entries, target, files=files)
     print(f"{len(entries)} records, {size / 2**20:.1f} MiB, {options.action}ed")

@@ -1,7 +1,8 @@
 """The book's explorer: the first images of every ranking of every query, and the pictures that they are.
 
 A page of plain JavaScript shows them (book/_extra/explorer/explorer.js). It computes no distances: what it shows was
-ranked here, by `reidlib.retrieval`, from the features of the chapter on VTRM; average precisions are the records' own.
+ranked by `reidlib.retrieval`, here from the features of the chapter on VTRM, or, five models fused, when they were;
+average precisions are the records' own.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from reidlib.retrieval.metrics import evaluate_rankings
 from reidlib.study.data import VAL
-from reidlib.study.fusing import Fusion, rank_fused
-from reidlib.study.ranking import labels, rank
+from reidlib.study.fusing import RANKING
+from reidlib.study.needs import explored
+from reidlib.study.ranking import rank
 from reidlib.study.recipes import vtrm
 from reidlib.study.runner import Study
 
@@ -33,8 +34,8 @@ QUALITY = 45  # of JPEG: the whole explorer stays below 3 MB
 def write_explorer(study: Study, book: Path) -> list[Path]:
     """Writes data.js and the sheets of pictures into a book, in place of those there; returns their paths.
 
-    The first seed's rankings; the vote is over the models of all of the profile's seeds. Draws the world when it is not
-    on disk. Raises ValueError when a gallery has more images than 16 bits can number.
+    The first seed's rankings. Draws the world when it is not on disk. Raises ValueError when a gallery has more images
+    than 16 bits can number, and when the fused ranking is not there.
     """
     folder = book / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,8 +68,7 @@ def explorer_data(study: Study) -> dict[str, Any]:
             | {"record": f"{entry.record['stage']}/{entry.key}"}
             | _of_queries(entry.record["metrics"]["average_precision"], rank(gallery, ranking))
         )
-    fused, precision = vote(study)
-    rankings.append({"method": "vote", "models": len(study.profile.seeds)} | _of_queries(precision, fused))
+    rankings.append(_fusion(study, seed))
     return {
         "profile": study.profile.profile,
         "seed": seed,
@@ -80,12 +80,23 @@ def explorer_data(study: Study) -> dict[str, Any]:
     }
 
 
-def vote(study: Study) -> tuple[Tensor, list[float | None]]:
-    """(m, n) the vote of one recipe's models of all seeds, walking by Local-2, and each query's average precision."""
-    galleries = [study.gallery(vtrm.six_times(), seed) for seed in study.profile.seeds]
-    fused, _, _ = rank_fused(galleries, Fusion(vtrm.LOCAL_2))
-    found = evaluate_rankings(fused, *labels(galleries[0]), protocol="synergyreid").average_precision
-    return fused, [None if np.isnan(x) else float(x) for x in found]
+def _fusion(study: Study, seed: int) -> dict[str, Any]:
+    """Report vtrm's five models fused: as their record has them, for their features are too large to be published."""
+    need = explored(study)
+    entry = need.find(study, seed)
+    if entry is None:
+        raise ValueError(
+            "explorer: the ranking of the five models fused is neither published nor in your store; "
+            f"`reid study --profile {study.profile.profile}` computes it"
+        )
+    models = [name.removesuffix(" Local-2") for name in vtrm.table3()]
+    return {
+        "method": need.fusion.method,
+        "models": models,
+        "reranked": need.fusion.ranking.rerank,
+        "window": need.fusion.ranking.window,
+        "record": f"{entry.record['stage']}/{entry.key}",
+    } | _of_queries(entry.record["metrics"]["average_precision"], entry.tensors(RANKING)["ranking"].long())
 
 
 def _of_queries(precision: list[float | None], ranking: Tensor) -> dict[str, Any]:

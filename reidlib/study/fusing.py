@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,13 @@ import torch
 from torch import Tensor
 
 from reidlib.augment import LATER
+from reidlib.checkpoint import save_tensors
 from reidlib.retrieval import fusion as fusing
 from reidlib.retrieval import rerank, vtrm
 from reidlib.retrieval.metrics import evaluate
 from reidlib.study.ranking import Gallery, Ranking, distances, labels, plain_distances, rank, score_rankings
+
+RANKING = "ranking.safetensors"  # of a fused ranking, beside its record
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,8 @@ def _scaled(d: Tensor, fusion: Fusion) -> Tensor:
     return d / d.mean() if fusion.scaled else d
 
 
-def score_fused(galleries: Iterable[Gallery], fusion: Fusion) -> dict[str, Any]:
-    """The metrics of the fused ranking, see `score_rankings`."""
+def score_fused(galleries: Iterable[Gallery], fusion: Fusion) -> tuple[dict[str, Any], Tensor]:
+    """The metrics of the fused ranking, see `score_rankings`, and the ranking itself, (m, n)."""
     first: list[Gallery] = []
     galleries = list(galleries) if fusion.curve else galleries
 
@@ -115,7 +119,12 @@ def score_fused(galleries: Iterable[Gallery], fusion: Fusion) -> dict[str, Any]:
         metrics["votes"] = votes(members, rankings)
     if fusion.curve:
         metrics["curve"] = [[None if np.isnan(x) else x for x in row] for row in sum_curve(galleries, fusion).tolist()]
-    return metrics
+    return metrics, rankings
+
+
+def save_ranking(path: Path, ranking: Tensor) -> None:
+    """Writes a ranking (m, n) under the name "ranking", in 16 bits if these can number the gallery, else in 32."""
+    save_tensors(path, {"ranking": ranking.to(torch.uint16 if ranking.shape[1] <= 1 << 16 else torch.int32)})
 
 
 def sum_curve(galleries: Sequence[Gallery], fusion: Fusion) -> np.ndarray:

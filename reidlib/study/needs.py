@@ -10,7 +10,7 @@ from reidlib.study import budgets
 from reidlib.study.costs import CostNeed
 from reidlib.study.data import EVALUATED, TEST, VAL, Scene
 from reidlib.study.factorial import FactorialNeed
-from reidlib.study.fusing import Fusion
+from reidlib.study.fusing import RANKING, Fusion
 from reidlib.study.long_tracklet import TOLD, MemoryNeed
 from reidlib.study.ranking import Ranking
 from reidlib.study.recipe import Recipe
@@ -41,7 +41,10 @@ class Need:
 
 @dataclass(frozen=True)
 class FusionNeed:
-    """Several recipes, fused in a scene; computed when their own needs are, as every need of JOINT."""
+    """Several recipes, fused in a scene; computed when their own needs are, as every need of JOINT.
+
+    files: () or (RANKING,), the fused ranking, published with the record.
+    """
 
     recipes: tuple[Recipe, ...]
     fusion: Fusion
@@ -54,10 +57,11 @@ class FusionNeed:
         return (self.scene,)
 
     def find(self, study: Study, seed: int) -> Entry | None:
-        return study.store.find("fuse", study.fuse_key(self.recipes, seed, self.fusion, self.scene))
+        key = study.fuse_key(self.recipes, seed, self.fusion, self.scene)
+        return study.store.find("fuse", key, needs=next(iter(self.files), None))
 
     def compute(self, study: Study, seed: int) -> Entry:
-        return study.fuse(self.recipes, seed, self.fusion, self.scene)
+        return study.fuse(self.recipes, seed, self.fusion, self.scene, needs=next(iter(self.files), None))
 
 
 # What one process computes when the runs are there. Each has: recipes and scenes, whose features it reads; seeds, () of
@@ -92,11 +96,18 @@ def _fusion(study: Study) -> list[Need | FusionNeed]:
     models = vtrm.table3()
     needs: list[Need | FusionNeed] = [Need(recipe, _all([vtrm.LOCAL_2])) for recipe in models.values()]
     needs += [FusionNeed(tuple(models.values()), fusion) for fusion in vtrm.ensembles().values()]
+    needs.append(explored(study))
     if study.data.has_labels("test"):
         needs += [Need(recipe, ((ranking, TEST),)) for recipe, ranking in vtrm.table4().values()]
         needs += [Need(recipe, _all([vtrm.LOCAL_1], [TEST])) for recipe in models.values()]
         needs += [FusionNeed(tuple(models.values()), Fusion(vtrm.LOCAL_1), TEST)]
     return needs
+
+
+def explored(study: Study) -> FusionNeed:
+    """The fusion that the explorer shows, with the seed that it shows."""
+    fusion = vtrm.ensembles()[vtrm.ENSEMBLE]
+    return FusionNeed(tuple(vtrm.table3().values()), fusion, seeds=study.profile.seeds[:1], files=(RANKING,))
 
 
 def _along(study: Study) -> list[Need]:

@@ -106,8 +106,9 @@ def _members(study: Study, chapters: list[str]) -> list[Need]:
     """The needs of single runs: the chapters' own, first models, and members of fusions, where these are missing."""
     needs = _needs(study, chapters, Need)
     for need in _needs(study, chapters, JOINT):
-        if any(need.find(study, seed) is None for seed in need.seeds or study.profile.seeds):
-            needs += [Need(recipe, (), features=need.scenes) for recipe in need.recipes]
+        lacking = tuple(seed for seed in need.seeds or study.profile.seeds if need.find(study, seed) is None)
+        if lacking:
+            needs += [Need(recipe, (), features=need.scenes, seeds=lacking) for recipe in need.recipes]
     lacking = [need.recipe for need, seed in _with_seeds(study, needs) if _lacks(study, need, seed)]
     return needs + [Need(recipe.first_model, (), audit=True) for recipe in lacking if recipe.first_model]
 

@@ -5,6 +5,7 @@ features  (train, split)                           -> float16 features with thei
 examine   (train)                                  -> what a model of clips looks at, see `reidlib.study.examining`
 attend    (train)                                  -> what its attention weighs, see `reidlib.study.attending`
 evaluate  (features, ranking)                      -> mAP, CMC, mINP, the average precision of every query
+fuse      (features of several runs)               -> the same of their rankings fused, and the fused ranking
 factorial (features of several runs)               -> every post-processing, scored and timed, `reidlib.study.factorial`
 cost      (recipe)                                 -> seconds of an iteration and an image, see `reidlib.study.costs`
 """
@@ -31,7 +32,7 @@ from reidlib.optimisation import make_centers
 from reidlib.study.clips import LABELS, batches_of
 from reidlib.study.data import SPLITS, VAL, Scene, StudyData
 from reidlib.study.following import follower, scene_tensors
-from reidlib.study.fusing import Fusion, score_fused
+from reidlib.study.fusing import RANKING, Fusion, save_ranking, score_fused
 from reidlib.study.profile import Profile, label
 from reidlib.study.provenance import Stopwatch, make_deterministic
 from reidlib.study.ranking import KEPT_GALLERIES, Gallery, Ranking, score
@@ -257,19 +258,25 @@ class Study:
 
         return self.store.get("evaluate", self.evaluate_key(recipe, seed, ranking, scene), compute)
 
-    def fuse(self, recipes: Sequence[Recipe], seed: int, fusion: Fusion, scene: Scene = VAL) -> Entry:
-        """The metrics of several runs of one seed fused; the galleries are the same images in the same order."""
+    def fuse(
+        self, recipes: Sequence[Recipe], seed: int, fusion: Fusion, scene: Scene = VAL, *, needs: str | None = None
+    ) -> Entry:
+        """The metrics of several runs of one seed fused; the galleries are the same images in the same order.
+
+        needs: RANKING asks for the ranking too, `ranking.safetensors`, which most are published without.
+        """
         parents = [self.features_key(recipe, seed, scene) for recipe in recipes]
 
         def compute(folder: Path, work: Path) -> dict[str, Any]:
             watch = Stopwatch(torch.device("cpu"))
-            metrics = score_fused((self.gallery(recipe, seed, scene) for recipe in recipes), fusion)
+            metrics, ranking = score_fused((self.gallery(recipe, seed, scene) for recipe in recipes), fusion)
+            save_ranking(folder / RANKING, ranking)
             data = self.scene_data(recipes[0], seed, scene)
             config = {"fusion": asdict(fusion), "scene": asdict(scene), "seed": seed, "data": data.manifest_hash}
             config |= {"members": [recipe.row for recipe in recipes], "parents": parents}
             return self.record("fuse", config, watch) | {"row": f"{len(recipes)} models", "metrics": metrics}
 
-        return self.store.get("fuse", self.fuse_key(recipes, seed, fusion, scene), compute)
+        return self.store.get("fuse", self.fuse_key(recipes, seed, fusion, scene), compute, needs=needs)
 
     def _train_config(self, recipe: Recipe, seed: int) -> dict[str, Any]:
         data = self.data_for(recipe, seed)

@@ -73,9 +73,9 @@ def test_every_cell_is_scored_as_the_stages_of_one_model_and_of_several_score_it
             wanted = score(used[0], ranking)
         elif cell.fusion == VOTE:
             by = "reranked" if "re-ranking" in cell.steps else "plain"
-            wanted = score_fused(used, Fusion(ranking, ties_by=by))
+            wanted, _ = score_fused(used, Fusion(ranking, ties_by=by))
         else:
-            wanted = score_fused(used, Fusion(ranking, method="sum", rerank_after=cell.fusion == EARLY))
+            wanted, _ = score_fused(used, Fusion(ranking, method="sum", rerank_after=cell.fusion == EARLY))
         np.testing.assert_array_equal(scores, wanted["average_precision"], err_msg=cell.name)
         assert cell_record["name"] == cell.name and cell_record["mAP"] == pytest.approx(scores.mean())
         assert cell_record["seconds"] >= 0

@@ -5,13 +5,20 @@ from __future__ import annotations
 import weakref
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from reidlib.checkpoint import load_tensors
 from reidlib.retrieval import fusion as fusing
 from reidlib.retrieval import vtrm
-from reidlib.study.fusing import Fusion, rank_fused, score_fused, sum_curve, votes
+from reidlib.study.fusing import RANKING, Fusion, rank_fused, save_ranking, score_fused, sum_curve, votes
+from reidlib.study.needs import FusionNeed
+from reidlib.study.profile import load_profile
 from reidlib.study.ranking import Gallery, Ranking, distances, rank
+from reidlib.study.recipes import vtrm as recipes
+from reidlib.study.runner import Study
+from reidlib.study.store import Store
 
 WALK = Ranking(vtrm=True, window=2)
 
@@ -97,7 +104,7 @@ def test_votes_are_counted():
 
 
 def test_every_query_votes_at_every_step(galleries):
-    found = score_fused(galleries, Fusion(WALK, ties_by="plain"))["votes"]
+    found = score_fused(galleries, Fusion(WALK, ties_by="plain"))[0]["votes"]
     assert [sum(step) for step in found] == [6] * 18
 
 
@@ -123,9 +130,9 @@ def test_one_member_summed_and_re_ranked_is_re_ranked(galleries):
 
 def test_curve_ends_with_the_whole_sum_and_is_flat_for_equal_members(galleries):
     fusion = Fusion(Ranking(), method="sum", curve=7)
-    metrics = score_fused(iter(galleries), fusion)
+    metrics, _ = score_fused(iter(galleries), fusion)
     assert metrics["curve"][-1] == pytest.approx(metrics["average_precision"])
-    alone = [score_fused([g], Fusion(Ranking(), method="sum"))["average_precision"] for g in galleries]
+    alone = [score_fused([g], Fusion(Ranking(), method="sum"))[0]["average_precision"] for g in galleries]
     ones = torch.tensor(metrics["curve"][0])
     low, high = torch.tensor(alone).amin(0), torch.tensor(alone).amax(0)
     assert (low <= ones + 1e-6).all() and (ones <= high + 1e-6).all()
@@ -143,3 +150,37 @@ def test_fastreids_variant_is_not_for_sums():
 def test_curve_and_re_ranking_after_are_of_sums(options):
     with pytest.raises(ValueError, match="rerank_after, curve: want method 'sum'"):
         Fusion(Ranking(), **options)
+
+
+@pytest.mark.parametrize("fusion", [Fusion(WALK, ties_by="plain"), Fusion(WALK, method="sum")])
+def test_the_fused_ranking_lies_beside_its_record(tmp_path, monkeypatch, galleries, fusion):
+    rows = list(recipes.table1())
+    monkeypatch.setattr(Study, "gallery", lambda self, recipe, *_: galleries[rows.index(recipe.row)])
+    study = Study(load_profile("smoke"), Store(tmp_path))
+    entry = study.fuse(list(recipes.table1().values()), 0, fusion)
+    assert torch.equal(entry.tensors(RANKING)["ranking"].long(), rank_fused(galleries, fusion)[0])
+
+
+def test_a_record_of_before_is_taken_unless_its_ranking_is_asked_for(tmp_path, monkeypatch, galleries):
+    """Then it is computed anew, with the same numbers; the published one, read-only, stays as it is."""
+    rows = list(recipes.table1())
+    monkeypatch.setattr(Study, "gallery", lambda self, recipe, *_: galleries[rows.index(recipe.row)])
+    study = Study(load_profile("smoke"), Store(tmp_path / "own", published=tmp_path / "published"))
+    plain = FusionNeed(tuple(recipes.table1().values()), Fusion(WALK, ties_by="plain"))
+    before = Study(study.profile, Store(tmp_path / "published"))
+    numbers = plain.compute(before, 0).record["metrics"]
+    (plain.find(before, 0).folder / RANKING).unlink()
+    for need, found in ((plain, True), (replace(plain, files=(RANKING,)), False)):
+        assert (need.find(study, 0) is not None) is found
+    assert plain.compute(study, 0).folder.parent.parent == tmp_path / "published"
+    whole = replace(plain, files=(RANKING,)).compute(study, 0)
+    assert whole.record["metrics"] == numbers and whole.folder.parent.parent == tmp_path / "own"
+    assert replace(plain, files=(RANKING,)).find(study, 0).folder == whole.folder
+
+
+@pytest.mark.parametrize(("images", "kind"), [(1 << 16, torch.uint16), ((1 << 16) + 1, torch.int32)])
+def test_a_ranking_is_read_as_it_was_written(tmp_path, images, kind):
+    ranking = torch.from_numpy(np.random.default_rng(0).permuted(np.arange(images)[None].repeat(2, 0), axis=1))
+    save_ranking(tmp_path / RANKING, ranking)
+    found = load_tensors(tmp_path / RANKING)[0]["ranking"]
+    assert found.dtype == kind and torch.equal(found.long(), ranking)

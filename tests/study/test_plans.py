@@ -9,6 +9,7 @@ import torch
 
 from reidlib.study import jobs, plans, pool
 from reidlib.study.data import TEST, VAL, StudyData
+from reidlib.study.fusing import RANKING
 from reidlib.study.needs import CHAPTERS, FusionNeed, Need
 from reidlib.study.profile import load_profile
 from reidlib.study.recipes import along, guesses, vtrm
@@ -46,6 +47,10 @@ def test_members_of_a_fusion_are_trained_for_it(study, monkeypatch):
         key = study.fuse_key(list(vtrm.table3().values()), seed, fusion)
         study.store.get("fuse", key, lambda folder, work: {})
     assert plans._jobs(study, ["fusion"]) == [], "a fusion that is recorded wants no members"
+    whole = FusionNeed(tuple(vtrm.table3().values()), fusion, seeds=(1,), files=(RANKING,))
+    monkeypatch.setitem(CHAPTERS, "fusion", lambda _: [whole])
+    found = plans._jobs(study, ["fusion"])
+    assert [seed for _, seed in found] == [1] * 5, "with a file that its record lacks it does, of that seed"
 
 
 def test_real_data_are_asked_without_knobs_and_without_hidden_labels(study, monkeypatch):

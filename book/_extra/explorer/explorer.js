@@ -33,8 +33,9 @@ const Explorer = (() => {
     ];
     if (state.window !== 0) rows.push({ name: `VTRM, Global, on ${on} distances`, ranking: walk(0, false) });
     const vote = find({ method: "vote" });
-    const models = vote.models === 1 ? "one model" : `the models of ${vote.models} seeds`;
-    rows.push({ name: `Fusion: the vote of ${models}, each walking by Local-2`, ranking: vote });
+    const walked = `each walking by ${windowName(vote.window, false)} on ${vote.reranked ? "re-ranked" : "plain"} distances`;
+    const name = `Fusion: the vote of ${vote.models.length} models, ${walked}`;
+    rows.push({ name, ranking: vote, note: `The models: ${vote.models.join(", ")}.` });
     return rows;
   }
 
@@ -148,16 +149,18 @@ if (typeof document !== "undefined") {
     list.scrollLeft = chosen.offsetLeft - (list.clientWidth - chosen.offsetWidth) / 2;
   }
 
-  function drawRow({ name, ranking, chosen }) {
+  function drawRow({ name, ranking, chosen, note }) {
     const row = make("section", "explorer-row" + (chosen ? " explorer-chosen" : ""));
     const precision = ranking.precision[state.query];
     const title = make("p", "explorer-title");
     title.append(make("strong", "", name), ` AP ${precision === null ? "–" : precision.toFixed(1)} `);
     if (ranking.record) {
       const link = make("a", "", "record");
-      link.href = `runs/vtrm.html#${ranking.record.split("/")[1].slice(0, 12)}`;
+      const [stage, key] = ranking.record.split("/");
+      link.href = `runs/${stage === "fuse" ? "fusion" : "vtrm"}.html#${key.slice(0, 12)}`;
       title.append(link);
     }
+    if (note) title.append(make("span", "explorer-note", note));
     const list = make("ol", "explorer-strip");
     Explorer.strip(data, ranking, state.query).forEach(({ image, frame, right }, place) => {
       const item = make("li", right ? "explorer-right" : "explorer-wrong");

@@ -22,6 +22,7 @@ from reidlib.study.reports import report_table
 ITERATIONS_PER_EPOCH = 8569 // 128
 
 WINDOWS = (1, 2, 3, 4, 5, 10)  # Table 2; Global is a window of None
+ENSEMBLE = "5-Model Ensemble"  # Tables 3 and 4
 LOCAL_1, LOCAL_2 = (Ranking(rerank=True, vtrm=True, window=window) for window in (1, 2))
 
 
@@ -121,7 +122,7 @@ def ensembles() -> dict[str, Fusion]:
     The members of Table 4's ensemble walk by Local-1, as the rows above it do; Table 3's by Local-2.
     """
     return {
-        "5-Model Ensemble": Fusion(LOCAL_2),
+        ENSEMBLE: Fusion(LOCAL_2),
         "ties by plain distances": Fusion(LOCAL_2, ties_by="plain"),
         "ties by scaled distances": Fusion(LOCAL_2, scaled=True),
         "ties by the mean of the proposers": Fusion(LOCAL_2, tied="mean"),
