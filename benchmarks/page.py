@@ -20,15 +20,14 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from benchmarks.compare import RECORDS, ROOT
+from reidlib.study.style import MARKS, PALETTE, SIZE, WIDTH
 
 BOOK = ROOT / "book"
 DRAWINGS = "_generated"
 FAULTS = BOOK / "records" / "faults.json"
-PALETTE = sns.color_palette("colorblind")
-MARKS = "os^Dv<>P"
 QUANTITIES = {"seconds": "seconds", "memory_mib": "MiB beyond the arguments"}
 AXES = {"gallery images": "gallery", "persons": "persons"}
-SETTINGS = {"svg.hashsalt": "benchmarks", "svg.fonttype": "path", "font.size": 9}  # the same bytes every time
+SETTINGS = {"svg.hashsalt": "benchmarks", "svg.fonttype": "path", "font.size": SIZE}  # the same bytes every time
 
 HEAD = """# Speed and memory
 
@@ -181,7 +180,7 @@ def drawings(records: Sequence[Mapping]) -> dict[str, str]:
 
 def _svg(curves: Sequence[Mapping], axis: str) -> str:
     with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=(7.2, 3.4), facecolor="w", layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.4), facecolor="w", layout="constrained")
         charts = figure.subplots(1, len(QUANTITIES))
         for chart, (quantity, label) in zip(charts, QUANTITIES.items(), strict=True):
             for curve, colour, mark in zip(curves, PALETTE, MARKS, strict=False):

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-MARKS = "os"  # a person's first and second clip
+from reidlib.study.style import MARKS, PALETTE, WIDTH, styled
 
 
+@styled
 def activation_strips(rows: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
     """The frames of clips, and the maps of each model over them in colour, bright where it looks.
 
@@ -22,9 +23,7 @@ def activation_strips(rows: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
     """
     pixels = next(iter(rows.values()))[1]
     clips, frames = pixels.shape[:2]
-    figure, axes = plt.subplots(
-        1 + len(rows), clips * frames, figsize=(0.62 * clips * frames, 1.3 * (1 + len(rows))), facecolor="w"
-    )
+    figure, axes = plt.subplots(1 + len(rows), clips * frames, figsize=(WIDTH, 1.8 * (1 + len(rows))))
     for column in range(clips * frames):
         clip, frame = divmod(column, frames)
         picture = pixels[clip, frame].permute(1, 2, 0).numpy()
@@ -38,22 +37,24 @@ def activation_strips(rows: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
     for axis, name in zip(axes[:, 0], ["clips", *rows], strict=True):
-        axis.set_ylabel(name, fontsize=8)
+        axis.set_ylabel(name)
     figure.tight_layout(pad=0.25)
     return figure
 
 
+@styled
 def scatter_panels(panels: Mapping[str, np.ndarray], person: np.ndarray) -> Figure:
     """Frames of clips in the plane, a colour a person and a mark for each of its two clips.
 
     panels: title -> (L, T, 2). person: (L,), those of one person side by side.
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(7.2, 3.5), facecolor="w", layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.5), layout="constrained", squeeze=False)
     people = list(dict.fromkeys(person.tolist()))
-    colours = dict(zip(people, sns.color_palette("husl", len(people)), strict=True))
+    colours = dict(zip(people, sns.color_palette(PALETTE, len(people)), strict=True))
     for axis, (title, points) in zip(axes[0], panels.items(), strict=True):
         for clip, (whose, frames) in enumerate(zip(person.tolist(), points, strict=True)):
             mark = MARKS[person[:clip].tolist().count(whose) % len(MARKS)]
             axis.scatter(*frames.T, s=14, marker=mark, color=colours[whose], edgecolor="k", linewidth=0.3)
-        axis.set(xticks=[], yticks=[], title=title)
+        axis.set(xticks=[], yticks=[], title=title, xlabel="t-SNE, first coordinate")
+    axes[0][0].set_ylabel("t-SNE, second coordinate")
     return figure

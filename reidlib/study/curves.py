@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from reidlib.study.plots import PALETTE
+from reidlib.study.style import PALETTE
 
 ASIDE = ("epoch", "learning_rate", "seconds")  # of a point of a curve: no result
 WIDTH, HEIGHT = 300, 170  # of a panel, in pixels

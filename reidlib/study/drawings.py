@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Arc, Circle, FancyArrowPatch
 
-from reidlib.study.plots import PALETTE
+from reidlib.study.style import GUIDE, PALE, PALETTE, WIDTH, styled
 
 # Features of three persons, not negative, as pooling after a ReLU leaves them; the first is the anchor.
 FEATURES = np.array([(1.2, 1.1), (3.0, 3.2), (0.6, 1.9), (1.8, 0.6), (3.8, 2.1), (3.5, 1.1), (2.6, 0.5)])
@@ -18,7 +18,7 @@ NAMES = ("$a$", "$p_1$", "$p_2$", "$n_1$", "$n_2$", "$n_3$", "$n_4$")
 WINDOWS = (((-0.25, -0.25), 4.4), ((-2.15, -1.7), 4.3), ((-1.4, -1.3), 2.8))  # lower left corner and width of a panel
 TITLES = ("(a) pooled features", "(b) batch-normalised", "(c) then L2-normalised")
 EUCLIDEAN, COSINE = PALETTE[0], PALETTE[1]
-INK, POSITIVE, NEGATIVE = "#222222", PALETTE[2], "#cccccc"
+INK, POSITIVE, NEGATIVE = "black", PALETTE[2], PALE
 SOLID, DASHED = "-", (0, (2.5, 1.2))
 
 
@@ -81,19 +81,20 @@ def _draw_pulls(axis: Axes, features: np.ndarray, length: float, *, l2: bool) ->
     return f"pulls on {NAMES[index]}: {apart:.0f}° apart"
 
 
+@styled
 def metric_spaces() -> Figure:
     """The argument of report `stronger`'s Figure 2: which samples are hard, and where a positive is pulled.
 
     The same seven points of three persons in each panel: an example of what may happen, not a proof that it does.
     """
-    figure, axes = plt.subplots(1, 3, figsize=(7.2, 3.5), facecolor="w", layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.5), layout="constrained")
     for number, (axis, features) in enumerate(zip(axes, _spaces(), strict=True)):
         (left, low), side = WINDOWS[number]
         axis.set(xlim=(left, left + side), ylim=(low, low + 0.95 * side), aspect="equal")
-        axis.axhline(0, color="#cccccc", lw=0.8, zorder=0)
-        axis.axvline(0, color="#cccccc", lw=0.8, zorder=0)
+        axis.axhline(0, color=PALE, lw=0.8, zorder=0)
+        axis.axvline(0, color=PALE, lw=0.8, zorder=0)
         if number == 2:
-            axis.add_patch(Circle((0, 0), 1, fill=False, color="#aaaaaa", lw=0.8, zorder=0))
+            axis.add_patch(Circle((0, 0), 1, fill=False, color=GUIDE, lw=0.8, zorder=0))
         _draw_pairs(axis, features)
         said = _draw_pulls(axis, features, 0.27 * side, l2=number == 2)
         centre = features.mean(axis=0)
@@ -101,11 +102,11 @@ def metric_spaces() -> Figure:
             colour = INK if name == NAMES[0] else POSITIVE if person == PERSONS[0] else NEGATIVE
             axis.plot(*point, "os^"[person], color=colour, mec=INK, mew=0.6, ms=6, zorder=5)
             away = (point - centre) / np.linalg.norm(point - centre)
-            axis.annotate(name, point, 15 * away, textcoords="offset points", fontsize=9, ha="center", va="center")
+            axis.annotate(name, point, 15 * away, textcoords="offset points", ha="center", va="center")
         found = {metric: " and ".join(NAMES[i] for i in pair) for metric, pair in _hardest(features).items()}
         lines = [f"hardest by {metric}: {pair}" for metric, pair in found.items()]
-        axis.set_xlabel("\n".join([*lines, said]), fontsize=8)
-        axis.set_title(TITLES[number], fontsize=10)
+        axis.set_xlabel("\n".join([*lines, said]))
+        axis.set_title(TITLES[number])
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
     point = {"ls": "", "mec": INK, "mew": 0.6, "ms": 6}
@@ -113,11 +114,11 @@ def metric_spaces() -> Figure:
         Line2D([], [], marker="o", color=INK, label="anchor", **point),
         Line2D([], [], marker="o", color=POSITIVE, label="positives", **point),
         Line2D([], [], marker="s", color=NEGATIVE, label="negatives (shape: person)", **point),
-        Line2D([], [], ls="", color="#888888", marker=r"$\rightarrow$", ms=16, label="pull on a positive"),
+        Line2D([], [], ls="", color=GUIDE, marker=r"$\rightarrow$", ms=16, label="pull on a positive"),
         Line2D([], [], color=EUCLIDEAN, marker="o", mfc="none", ms=9, label="Euclidean distance"),
         Line2D([], [], color=COSINE, marker="o", mfc="none", ms=9, label="cosine (angle)"),
-        Line2D([], [], color="#888888", ls=SOLID, label="to the hardest positive"),
-        Line2D([], [], color="#888888", ls=DASHED, label="to the hardest negative"),
+        Line2D([], [], color=GUIDE, ls=SOLID, label="to the hardest positive"),
+        Line2D([], [], color=GUIDE, ls=DASHED, label="to the hardest negative"),
     ]
-    figure.legend(handles=handles, fontsize=8, ncols=4, frameon=False, loc="outside lower center")
+    figure.legend(handles=handles, ncols=4, loc="outside lower center")
     return figure

@@ -1,7 +1,4 @@
-"""Pictures of the chapters: retrieval and frame-order strips, the noise audit's sheet, VTRM's windows drawn.
-
-Every figure has an opaque white ground, so that it reads in the book's dark mode too.
-"""
+"""Pictures of the chapters: retrieval and frame-order strips, the noise audit's sheet, VTRM's windows drawn."""
 
 from __future__ import annotations
 
@@ -22,8 +19,7 @@ from reidlib.data.worlds.spec import PERSON_OFFSET
 from reidlib.study.audit import FULLY, FULLY_OR_PARTLY
 from reidlib.study.data import StudyData
 from reidlib.study.ranking import Gallery
-
-RIGHT, WRONG, NEUTRAL = "#1a9641", "#d7191c", "#555555"  # also told apart by a solid and a dashed border
+from reidlib.study.style import NEUTRAL, PALE, PALETTE, RIGHT, WIDTH, WRONG, styled
 
 
 def picture(data: StudyData, split: str, labels: Mapping[str, Tensor] | pd.DataFrame, index: int) -> np.ndarray:
@@ -36,6 +32,7 @@ def picture(data: StudyData, split: str, labels: Mapping[str, Tensor] | pd.DataF
     return np.asarray(Image.open(data.dataset.root / rows["path"].iloc[0]).convert("RGB"))
 
 
+@styled
 def retrieval_strips(
     data: StudyData,
     gallery: Gallery,
@@ -49,22 +46,21 @@ def retrieval_strips(
     rankings: name -> (m, n). queries: indices into the m queries.
     """
     rows = len(queries) * len(rankings)
-    figure, axes = plt.subplots(
-        rows, first + 1, figsize=(0.72 * (first + 1), 1.42 * rows), squeeze=False, facecolor="w"
-    )
+    figure, axes = plt.subplots(rows, first + 1, figsize=(WIDTH, 0.15 + 1.1 * rows), squeeze=False)
     for block, query in enumerate(queries):
         for line, (name, ranking) in enumerate(rankings.items()):
             row = axes[block * len(rankings) + line]
             _image(row[0], picture(data, split, gallery.query_labels, query), NEUTRAL)
-            row[0].set_ylabel(name, fontsize=8)
+            row[0].set_ylabel(name)
             for axis, index in zip(row[1:], ranking[query, :first].tolist(), strict=True):
                 right = gallery.gallery_labels["person"][index] == gallery.query_labels["person"][query]
                 _image(axis, picture(data, split, gallery.gallery_labels, index), RIGHT if right else WRONG)
-    axes[0][0].set_title("query", fontsize=8)
+    axes[0][0].set_title("query")
     figure.tight_layout(pad=0.25)
     return figure
 
 
+@styled
 def frame_order_strip(
     data: StudyData, gallery: Gallery, ranking: Tensor, queries: Sequence[int], split: str, first: int = 12
 ) -> Figure:
@@ -72,40 +68,38 @@ def frame_order_strip(
 
     A number is green where it is the successor of the one before, red where it is not; × is another person.
     """
-    figure, axes = plt.subplots(
-        len(queries), first + 1, figsize=(0.72 * (first + 1), 1.6 * len(queries)), squeeze=False, facecolor="w"
-    )
+    figure, axes = plt.subplots(len(queries), first + 1, figsize=(WIDTH, 1.3 * len(queries)), squeeze=False)
     for row, query in zip(axes, queries, strict=True):
         _image(row[0], picture(data, split, gallery.query_labels, query), NEUTRAL)
         before = int(gallery.query_labels["frame"][query])
-        row[0].set_title(f"query {before}", fontsize=8)
+        row[0].set_title(f"query {before}")
         for axis, index in zip(row[1:], ranking[query, :first].tolist(), strict=True):
             labels = gallery.gallery_labels
             same = bool(labels["person"][index] == gallery.query_labels["person"][query])
             frame = int(labels["frame"][index])
             in_order = same and frame == before + 1
             _image(axis, picture(data, split, labels, index), RIGHT if same else WRONG)
-            axis.set_title(str(frame) if same else "×", fontsize=9, color=RIGHT if in_order else WRONG)
+            axis.set_title(str(frame) if same else "×", color=RIGHT if in_order else WRONG)
             before = frame if same else before
     figure.tight_layout(pad=0.3)
     return figure
 
 
+@styled
 def backdrops(spec: CourtsideSpec, split: str, people: Sequence[int], names: Sequence[str], frames: int = 8) -> Figure:
     """The first frames of some identities (numbers from 0 within the split) on each backdrop, a row each."""
     rows = [(person, name) for person in people for name in names]
-    figure, axes = plt.subplots(
-        len(rows), frames, figsize=(0.72 * frames, 1.42 * len(rows)), squeeze=False, facecolor="w"
-    )
+    figure, axes = plt.subplots(len(rows), frames, figsize=(WIDTH, 1.75 * len(rows)), squeeze=False)
     for line, (person, name) in zip(axes, rows, strict=True):
         for frame, axis in enumerate(line):
             pixels, _ = render_image(replace(spec, backdrop=name), split, PERSON_OFFSET[split] + person, frame)
             _image(axis, pixels, NEUTRAL)
-        line[0].set_ylabel(name, fontsize=8)
+        line[0].set_ylabel(name)
     figure.tight_layout(pad=0.25)
     return figure
 
 
+@styled
 def audit_sheet(data: StudyData, table: pd.DataFrame, first: int = 16) -> Figure:
     """Figure 1 of report `along`: the images of the highest losses, those decided hard above those deleted.
 
@@ -121,7 +115,7 @@ def audit_sheet(data: StudyData, table: pd.DataFrame, first: int = 16) -> Figure
     across = 8
     lines = [block.iloc[start : start + across] for block in blocks for start in range(0, len(block), across)]
     figure, axes = plt.subplots(
-        len(lines), across, figsize=(7.2, 0.3 + 2.2 * len(lines)), squeeze=False, facecolor="w", layout="constrained"
+        len(lines), across, figsize=(WIDTH, 0.3 + 2.2 * len(lines)), squeeze=False, layout="constrained"
     )
     for axis in axes.flat:
         axis.axis("off")
@@ -131,11 +125,11 @@ def audit_sheet(data: StudyData, table: pd.DataFrame, first: int = 16) -> Figure
             axis.axis("on")
             _image(axis, picture(data, "train", table, index), _border(entry))
             visible = f"\nvisible {entry['visible']:.2f}" if "visible" in entry else ""
-            axis.set_xlabel(f"{entry['decision']}\nloss {entry['loss']:.2f}{visible}", fontsize=8)
+            axis.set_xlabel(f"{entry['decision']}\nloss {entry['loss']:.2f}{visible}")
     if "visible" in table:
         words = {"the decision agrees with the truth": (RIGHT, "-"), "it does not": (WRONG, (0, (3, 2)))}
         handles = [Patch(fc="none", ec=colour, ls=style, lw=2.2, label=word) for word, (colour, style) in words.items()]
-        figure.legend(handles=handles, fontsize=8, ncols=2, frameon=False, loc="outside upper center")
+        figure.legend(handles=handles, ncols=2, loc="outside upper center")
     return figure
 
 
@@ -154,6 +148,7 @@ def _image(axis, pixels: np.ndarray, colour: str) -> None:
         spine.set(color=colour, linewidth=2.2, linestyle=(0, (3, 2)) if colour == WRONG else "-")
 
 
+@styled
 def window_drawing() -> Figure:
     """Figure 3 of report `vtrm`: which members of the sequence look for the next image, for four variants."""
     variants = {
@@ -163,13 +158,13 @@ def window_drawing() -> Figure:
         "Global": {0, 1, 2, 3},
     }
     names = ["query", "1st", "2nd", "3rd", "next?"]
-    figure, axis = plt.subplots(figsize=(7.2, 4.6), facecolor="w")
+    figure, axis = plt.subplots(figsize=(WIDTH, 4.6))
     for line, (variant, window) in enumerate(variants.items()):
         y = -1.25 * line
-        axis.text(-0.75, y, variant, ha="right", va="center", fontsize=11)
+        axis.text(-0.75, y, variant, ha="right", va="center")
         for x, name in enumerate(names):
             used, target = x in window, x == 4
-            face = "#fdae61" if used else ("#ffffff" if target else "#e6e6e6")
+            face = PALETTE[1] if used else ("white" if target else PALE)
             axis.add_patch(
                 FancyBboxPatch(
                     (x - 0.3, y - 0.3),
@@ -177,11 +172,11 @@ def window_drawing() -> Figure:
                     0.6,
                     boxstyle="round,pad=0.05",
                     fc=face,
-                    ec="#333333",
+                    ec=NEUTRAL,
                     ls="--" if target else "-",
                 )
             )
-            axis.text(x, y, name, ha="center", va="center", fontsize=9, color="#000000")
+            axis.text(x, y, name, ha="center", va="center")
         for x in window:
             axis.add_patch(
                 FancyArrowPatch(
@@ -190,7 +185,7 @@ def window_drawing() -> Figure:
                     connectionstyle=f"arc3,rad={-0.10 - 0.03 * (4 - x)}",
                     arrowstyle="-|>",
                     mutation_scale=10,
-                    color="#2c5f8a",
+                    color=PALETTE[0],
                 )
             )
     axis.set(xlim=(-2.3, 4.6), ylim=(-4.3, 0.95), aspect="equal")

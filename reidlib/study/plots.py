@@ -10,12 +10,11 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from reidlib.study.statistics import Difference
+from reidlib.study.style import GUIDE, LINES, MARKS, PALETTE, WIDTH, styled
 from reidlib.study.tables import Result
 
-PALETTE = sns.color_palette("colorblind")
-MARKS = "os^Dv<>P"
 
-
+@styled
 def variants_plot(
     base: Result, curves: Mapping[str, Mapping[str, Result]], reported: Mapping[str, Mapping[str, float]]
 ) -> Figure:
@@ -23,8 +22,8 @@ def variants_plot(
 
     curves: line name -> window name -> Result; reported: line name -> window name -> difference in points.
     """
-    figure, axis = plt.subplots(figsize=(7.2, 4.2), facecolor="w", layout="constrained")
-    axis.axhline(0, color="#888888", lw=1)
+    figure, axis = plt.subplots(figsize=(WIDTH, 4.2), layout="constrained")
+    axis.axhline(0, color=GUIDE, lw=1)
     windows = list(dict.fromkeys(name for line in curves.values() for name in line))
     for number, ((line, points), colour) in enumerate(zip(curves.items(), PALETTE, strict=False)):
         x = np.array([windows.index(name) for name in points]) + 0.12 * (number - (len(curves) - 1) / 2)
@@ -43,15 +42,16 @@ def variants_plot(
             )
     axis.set_xticks(range(len(windows)), windows)
     axis.set(xlabel="window", ylabel="mAP, points above the baseline")
-    figure.legend(fontsize=8, ncols=3, frameon=False, loc="outside lower center")
+    figure.legend(ncols=3, loc="outside lower center")
     sns.despine(ax=axis)
     return figure
 
 
+@styled
 def difference_plot(rows: Mapping[str, Result], base: str, reported: Mapping[str, float]) -> Figure:
     """Each row's mAP above a base row: ours with its 95 % interval, the report's as an open mark."""
-    figure, axis = plt.subplots(figsize=(7.2, 0.55 * len(rows) + 1.0), facecolor="w")
-    axis.axvline(0, color="#888888", lw=1)
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.55 * len(rows) + 1.0), layout="constrained")
+    axis.axvline(0, color=GUIDE, lw=1)
     names = [name for name in rows if name != base]
     for y, name in enumerate(reversed(names)):
         d = rows[name].minus(rows[base])
@@ -62,33 +62,37 @@ def difference_plot(rows: Mapping[str, Result], base: str, reported: Mapping[str
             fmt="o",
             capsize=3,
             color=PALETTE[0],
-            label="ours, 95 % interval" if y == 0 else None,
+            label="ours, 95 % interval",
         )
         if name in reported:
-            axis.plot(reported[name], y, "D", mfc="none", ms=8, color=PALETTE[1], label="report" if y == 0 else None)
+            axis.plot(reported[name], y, "D", mfc="none", ms=8, color=PALETTE[1], label="report")
     axis.set_yticks(range(len(names)), list(reversed(names)))
     axis.set(xlabel=f"mAP, points above {base}", ylim=(-0.6, len(names) - 0.4))
-    axis.legend(fontsize=8, frameon=False)
+    handles, labels = axis.get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
+    figure.legend(once.values(), once, ncols=2, loc="outside lower center")
     sns.despine(ax=axis)
-    figure.tight_layout()
     return figure
 
 
+@styled
 def training_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
     """Cross-entropy and triplet loss against the epoch, a line a run."""
-    figure, axes = plt.subplots(1, 2, figsize=(7.2, 2.8), facecolor="w")
-    for name, curve in curves.items():
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.8))
+    for number, (name, curve) in enumerate(curves.items()):
         epochs = [point["epoch"] for point in curve]
-        axes[0].plot(epochs, [point["cross_entropy"] for point in curve], label=name)
-        axes[1].plot(epochs, [point["triplet"] for point in curve], label=name)
-    for axis, title in zip(axes, ("cross-entropy", "triplet loss"), strict=True):
-        axis.set(xlabel="epoch", title=title)
+        style = {"color": PALETTE[number], "ls": LINES[number], "label": name}
+        axes[0].plot(epochs, [point["cross_entropy"] for point in curve], **style)
+        axes[1].plot(epochs, [point["triplet"] for point in curve], **style)
+    for axis, loss in zip(axes, ("cross-entropy", "triplet loss"), strict=True):
+        axis.set(xlabel="epoch", ylabel=loss)
         sns.despine(ax=axis)
-    axes[0].legend(fontsize=8, frameon=False)
+    axes[0].legend()
     figure.tight_layout()
     return figure
 
 
+@styled
 def interval_lines(
     lines: Mapping[str, Mapping[str, Difference]],
     xlabel: str,
@@ -101,8 +105,8 @@ def interval_lines(
 
     spread: the lines' offset along the axis. joined: whether there is an order between the positions.
     """
-    figure, axis = plt.subplots(figsize=(7.2, 3.6), facecolor="w", layout="constrained")
-    axis.axhline(0, color="#888888", lw=1)
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.6), layout="constrained")
+    axis.axhline(0, color=GUIDE, lw=1)
     positions = list(dict.fromkeys(name for line in lines.values() for name in line))
     for number, (name, points) in enumerate(lines.items()):
         x = np.array([positions.index(point) for point in points]) + spread * (number - (len(lines) - 1) / 2)
@@ -113,33 +117,35 @@ def interval_lines(
     axis.set_xticks(range(len(positions)), positions)
     axis.set(xlabel=xlabel, ylabel=ylabel)
     if len(lines) > 1:
-        figure.legend(fontsize=8, ncols=len(lines), frameon=False, loc="outside lower center")
+        figure.legend(ncols=len(lines), loc="outside lower center")
     sns.despine(ax=axis)
     return figure
 
 
+@styled
 def gain_and_cost(
     points: Mapping[str, Sequence[tuple[float, float]]], chosen: Mapping[str, tuple[float, float]]
 ) -> Figure:
     """(seconds, mAP) of candidates on a logarithmic axis, a colour a kind; a ring and its name for what is chosen."""
-    figure, axis = plt.subplots(figsize=(7.2, 4.2), facecolor="w", layout="constrained")
+    figure, axis = plt.subplots(figsize=(WIDTH, 4.2), layout="constrained")
     for number, (name, pairs) in enumerate(points.items()):
         axis.scatter(*zip(*pairs, strict=True), s=18, marker=MARKS[number], color=PALETTE[number], label=name)
     for place in dict.fromkeys(chosen.values()):
         names = ", ".join(name for name, other in chosen.items() if other == place)
         axis.scatter(*place, s=140, facecolors="none", edgecolors="k", linewidths=1.2)
-        axis.annotate(names, place, xytext=(-10, 6), textcoords="offset points", ha="right", fontsize=8)
+        axis.annotate(names, place, xytext=(-10, 6), textcoords="offset points", ha="right")
     axis.set(xscale="log", xlabel="seconds of one thread, training included", ylabel="mAP, percent")
-    figure.legend(fontsize=8, ncols=3, frameon=False, loc="outside lower center")
+    figure.legend(ncols=3, loc="outside lower center")
     sns.despine(ax=axis)
     return figure
 
 
+@styled
 def votes(shares: np.ndarray) -> Figure:
     """(steps, K) shares of 1 .. K votes as stacked bars, all K votes at the bottom."""
-    figure, axis = plt.subplots(figsize=(7.2, 3.2), facecolor="w", layout="constrained")
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.2), layout="constrained")
     steps, models = shares.shape
-    colours = sns.color_palette("viridis", models)
+    colours = sns.light_palette(PALETTE[0], models + 1)[1:]
     bottom = np.zeros(steps)
     for count in range(models, 0, -1):
         label = f"{count} vote{'s' if count > 1 else ''}"
@@ -147,11 +153,12 @@ def votes(shares: np.ndarray) -> Figure:
         bottom += shares[:, count - 1]
     axis.set(xlabel="position in the fused sequence", ylabel="share of queries", xlim=(0.4, steps + 0.6), ylim=(0, 1))
     axis.xaxis.get_major_locator().set_params(integer=True)
-    figure.legend(fontsize=8, frameon=False, loc="outside right upper")
+    figure.legend(loc="outside right upper")
     sns.despine(ax=axis)
     return figure
 
 
+@styled
 def over_epochs(
     panels: Mapping[str, Mapping[str, np.ndarray]],
     ylabel: str,
@@ -167,7 +174,7 @@ def over_epochs(
     epochs: (E,) of each panel; None: 1 .. E. bands: the range of the seeds as a band behind their thin lines.
     from_zero: the axis begins there. key: title of the legend. columns: of the legend; None: as many as it has lines.
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(7.2, 3.1), facecolor="w", layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.1), layout="constrained", squeeze=False)
     for axis, (title, lines) in zip(axes[0], panels.items(), strict=True):
         for (name, values), colour in zip(lines.items(), PALETTE, strict=False):
             x = np.arange(1, values.shape[1] + 1) if epochs is None else epochs[title]
@@ -183,5 +190,5 @@ def over_epochs(
     axes[0][0].set_ylabel(ylabel)
     handles = axes[0][0].get_legend_handles_labels()
     columns = columns or len(handles[0])
-    figure.legend(*handles, fontsize=8, frameon=False, title=key, ncols=columns, loc="outside lower center")
+    figure.legend(*handles, title=key, ncols=columns, loc="outside lower center")
     return figure

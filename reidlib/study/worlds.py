@@ -18,6 +18,7 @@ from reidlib.data.worlds.crosswalk import CrosswalkSpec
 from reidlib.data.worlds.spec import PERSON_OFFSET
 from reidlib.study.chapter import published_records
 from reidlib.study.data import VIDEO
+from reidlib.study.style import WIDTH, styled
 from reidlib.study.tables import markdown
 
 COURTSIDE, CROSSWALK = "courtside-1", "crosswalk-1"  # of the full-size worlds, with the real data sets' counts
@@ -27,13 +28,15 @@ Spec = CourtsideSpec | CrosswalkSpec
 
 def wide_view(spec: CourtsideSpec, split: str, shot: int, frame: int) -> Figure:
     """The whole court of one shot at one frame."""
-    return _grid([[render_frame(spec, split, shot, frame)]], width=7.2)
+    return _grid(
+        [[render_frame(spec, split, shot, frame)]],
+    )
 
 
 def contact_sheet(spec: CourtsideSpec, split: str, people: Iterable[int]) -> Figure:
     """Every frame of some identities (numbers from 0 within the split), a row each."""
     frames = range(spec.frames_per_sequence)
-    return _grid([[_person(spec, split, person, frame) for frame in frames] for person in people], width=9.6)
+    return _grid([[_person(spec, split, person, frame) for frame in frames] for person in people])
 
 
 def interval_strips(
@@ -44,26 +47,26 @@ def interval_strips(
         [_person(replace(spec, frame_interval=interval), split, person, frame) for frame in range(first)]
         for interval in intervals
     ]
-    return _grid(rows, width=8.4, names=[f"{interval:g} s" for interval in intervals])
+    return _grid(rows, names=[f"{interval:g} s" for interval in intervals])
 
 
 def visible_strip(spec: CourtsideSpec, split: str, people: Iterable[int], count: int = 12) -> Figure:
     """Pictures spread evenly over the visible fraction among one frame of each identity."""
     found = sorted((_render(spec, split, person, 7) for person in people), key=lambda pair: pair[1])
     chosen = [found[i] for i in np.linspace(0, len(found) - 1, count).round().astype(int)]
-    return _grid([[pixels for pixels, _ in chosen]], width=8.4, titles=[f"{visible:.2f}" for _, visible in chosen])
+    return _grid([[pixels for pixels, _ in chosen]], titles=[f"{visible:.2f}" for _, visible in chosen])
 
 
 def pedestrians(spec: CrosswalkSpec, split: str, people: Sequence[int], count: int = 12) -> Figure:
     """Pictures of some identities (numbers from 0 among those of the split), a row each, spread over its cameras."""
     table = crosswalk.plan(spec).query("split == @split and kind == 'person' and person > 0")
     persons = sorted(table["true_person"].unique())
-    return _grid([_spread(spec, table[table["true_person"] == persons[n]], count) for n in people], width=8.4)
+    return _grid([_spread(spec, table[table["true_person"] == persons[n]], count) for n in people])
 
 
 def bystanders(spec: CrosswalkSpec, label: int, count: int = 12) -> Figure:
     """Pictures of the gallery that are of no query's person: those labelled -1 (junk) or 0 (distractors)."""
-    return _grid([_spread(spec, crosswalk.plan(spec).query("person == @label"), count)], width=8.4)
+    return _grid([_spread(spec, crosswalk.plan(spec).query("person == @label"), count)])
 
 
 def _spread(spec: CrosswalkSpec, rows: pd.DataFrame, count: int) -> list[np.ndarray]:
@@ -161,25 +164,25 @@ def _person(spec: CourtsideSpec, split: str, person: int, frame: int) -> np.ndar
     return _render(spec, split, person, frame)[0]
 
 
+@styled
 def _grid(
     pictures: Sequence[Sequence[np.ndarray]],
     *,
-    width: float,
     names: Sequence[str] = (),
     titles: Sequence[str] = (),
 ) -> Figure:
     rows, columns = len(pictures), len(pictures[0])
     high, wide = pictures[0][0].shape[:2]
-    height = width / columns * high / wide * rows + (0.3 if titles else 0)
-    figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, facecolor="w")
+    height = WIDTH / columns * high / wide * rows + (0.3 if titles else 0)
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False)
     for row, line in zip(axes, pictures, strict=True):
         for axis, pixels in zip(row, line, strict=True):
             axis.imshow(pixels, interpolation="antialiased")
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
     for row, text in zip(axes, names, strict=False):
-        row[0].set_ylabel(text, fontsize=8)
+        row[0].set_ylabel(text)
     for axis, text in zip(axes[0], titles, strict=False):
-        axis.set_title(text, fontsize=8)
+        axis.set_title(text)
     figure.subplots_adjust(0.06 if names else 0, 0, 1, 0.9 if titles else 1, 0.03, 0.03)
     return figure

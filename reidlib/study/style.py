@@ -1,0 +1,37 @@
+"""One style of figures: colours for the colour-blind, letters of one size, a white ground in the dark mode too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+from matplotlib.figure import Figure
+
+PALETTE = sns.color_palette("colorblind")
+RIGHT, WRONG, NEUTRAL = PALETTE[2], PALETTE[3], "#555555"  # green, red; a solid and a dashed border tell them apart too
+GUIDE, PALE = "#888888", "#dddddd"  # lines to read against, what is not meant
+MARKS, LINES = "os^Dv<>P", ("-", "--", ":", "-.")
+WIDTH = 7.2  # inches of every figure: all are shown as wide as the text, and so letters of one size look it
+SIZE = 9  # points
+STYLE = {
+    "figure.facecolor": "white",
+    "font.size": SIZE,
+    "legend.frameon": False,
+    **dict.fromkeys(("axes.titlesize", "axes.labelsize", "figure.labelsize", "figure.titlesize"), SIZE),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize", "legend.title_fontsize"), SIZE),
+}
+
+
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Draws in this style, and lays the figure out in it: matplotlib makes some of its letters as late as then."""
+
+    @wraps(draw)
+    def drawn(*arguments, **options) -> Figure:
+        with plt.rc_context(STYLE):
+            figure = draw(*arguments, **options)
+            figure.draw_without_rendering()
+        return figure
+
+    return drawn
