@@ -22,6 +22,7 @@ NAMED = {  # the theme's HTML -> the same for a screen reader, too
     '<summary><span class="toctree-toggle"': '<summary aria-label="The pages below"><span class="toctree-toggle"',
     '<div role="list" class="citation-list">': '<div class="citation-list">',
     ' role="doc-biblioentry"': "",
+    '<figure class="curves">': '<figure class="curves" tabindex="0">',  # wider than a phone: the keys scroll it
 }
 UNUSED = ("*.map", "*.ttf")  # of the theme: for its authors, and for browsers without WOFF2
 
@@ -48,7 +49,7 @@ def lead_to_runs(app: Sphinx, doctree: nodes.document) -> None:
             uri = f"../records/{found[1]}/{found[2]}.json.gz"
         else:
             uri = app.builder.get_relative_uri(here, places[found[3]]) + f"#{found[3]}"
-        node.replace_self(nodes.reference("", node.astext(), refuri=uri, internal=True))
+        node.replace_self(nodes.reference("", node.astext(), refuri=uri, internal=True, classes=["record"]))
 
 
 def anchors(book: Path, first: str) -> dict[str, str]:
