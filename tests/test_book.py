@@ -56,6 +56,14 @@ def test_executed_chapter_is_its_source_executed(chapter):
     assert counts == list(range(1, len(counts) + 1)), "cells were not run once, from top to bottom"
 
 
+@pytest.mark.parametrize("chapter", chapters())
+def test_every_figure_of_a_chapter_was_drawn(chapter):
+    cells = json.loads((BOOK / "chapters" / f"{chapter}.ipynb").read_text())["cells"]
+    wanted = [cell for cell in cells if "figure" in cell["metadata"].get("mystnb", {})]
+    kinds = [{kind.split("/")[0] for out in cell["outputs"] for kind in out.get("data", {})} for cell in wanted]
+    assert wanted and all("image" in found for found in kinds)
+
+
 def text_of(cell: dict) -> str:
     return "".join(cell["source"])
 

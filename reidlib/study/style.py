@@ -25,13 +25,20 @@ STYLE = {
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Draws in this style, and lays the figure out in it: matplotlib makes some of its letters as late as then."""
+    """Draws in this style, and lays the figure out in it: matplotlib makes some of its letters as late as then.
+
+    Not by `plt.rc_context`: in a notebook the first figure chooses how figures are shown, which that would take back.
+    """
 
     @wraps(draw)
     def drawn(*arguments, **options) -> Figure:
-        with plt.rc_context(STYLE):
+        before = {name: plt.rcParams[name] for name in STYLE}
+        plt.rcParams.update(STYLE)
+        try:
             figure = draw(*arguments, **options)
             figure.draw_without_rendering()
+        finally:
+            plt.rcParams.update(before)
         return figure
 
     return drawn
