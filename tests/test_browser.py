@@ -131,9 +131,12 @@ def test_explorer_by_mouse(visit):
     page = visit("explorer.html")
     expect(page.locator("#explorer-query-name")).to_contain_text("Query 0")
     first = strips(page)
-    assert [name.split(",")[0].split(":")[0] for name in first] == [
-        "Plain distance", "Re-ranked distance", "VTRM", "VTRM", "Fusion",
-    ]  # fmt: skip
+    kinds = [name.split(",")[0].split(":")[0] for name in first]
+    assert kinds[:4] == ["Plain distance", "Re-ranked distance", "VTRM", "VTRM"] and {*kinds[4:]} == {"Fusion"}
+    fusions = page.locator(".explorer-note").all_inner_texts()
+    assert len(fusions) == len(kinds) - 4 and all(
+        "R50-ibn 6x" in note or "6x Schedule, seed" in note for note in fusions
+    )
     page.locator("#explorer-sort").select_option("hardest")
     page.locator("#explorer-queries li").nth(2).click()
     chosen = strips(page)
@@ -142,9 +145,9 @@ def test_explorer_by_mouse(visit):
     assert "on plain distances" in list(strips(page))[2] and "reranked=0" in page.url
     page.locator("#explorer-after").click()
     assert strips(page) != chosen
-    page.locator(".explorer-row a").first.click()
-    page.wait_for_url("**/runs/vtrm.html#*")
-    assert page.evaluate("document.getElementById(location.hash.slice(1)) !== null")
+    for link in page.locator(".explorer-row a").evaluate_all("links => links.map(link => link.getAttribute('href'))"):
+        record = visit(link)
+        assert link.startswith("runs/") and record.evaluate("document.getElementById(location.hash.slice(1)) !== null")
 
 
 def test_explorer_by_keyboard(visit):

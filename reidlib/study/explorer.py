@@ -1,8 +1,8 @@
 """The book's explorer: the first images of every ranking of every query, and the pictures that they are.
 
 A page of plain JavaScript shows them (book/_extra/explorer/explorer.js). It computes no distances: what it shows was
-ranked by `reidlib.retrieval`, here from the features of the chapter on VTRM, or, five models fused, when they were;
-average precisions are the records' own.
+ranked by `reidlib.retrieval`, here from the features of the chapter on VTRM or, five models fused, when they were;
+average precisions are the records' own, where there is one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from reidlib.study.data import VAL
-from reidlib.study.fusing import RANKING
+from reidlib.study.fusing import RANKING, Fusion, score_fused
 from reidlib.study.needs import explored
 from reidlib.study.ranking import rank
 from reidlib.study.recipes import vtrm
@@ -34,8 +34,8 @@ QUALITY = 45  # of JPEG: the whole explorer stays below 3 MB
 def write_explorer(study: Study, book: Path) -> list[Path]:
     """Writes data.js and the sheets of pictures into a book, in place of those there; returns their paths.
 
-    The first seed's rankings. Draws the world when it is not on disk. Raises ValueError when a gallery has more images
-    than 16 bits can number, and when the fused ranking is not there.
+    The first seed's rankings, but for the vote of all seeds. Draws the world when it is not on disk. Raises ValueError
+    when a gallery has more images than 16 bits can number.
     """
     folder = book / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def explorer_data(study: Study) -> dict[str, Any]:
             | {"record": f"{entry.record['stage']}/{entry.key}"}
             | _of_queries(entry.record["metrics"]["average_precision"], rank(gallery, ranking))
         )
-    rankings.append(_fusion(study, seed))
+    rankings += _fusions(study)
     return {
         "profile": study.profile.profile,
         "seed": seed,
@@ -80,23 +80,35 @@ def explorer_data(study: Study) -> dict[str, Any]:
     }
 
 
-def _fusion(study: Study, seed: int) -> dict[str, Any]:
-    """Report vtrm's five models fused: as their record has them, for their features are too large to be published."""
-    need = explored(study)
-    entry = need.find(study, seed)
-    if entry is None:
-        raise ValueError(
-            "explorer: the ranking of the five models fused is neither published nor in your store; "
-            f"`reid study --profile {study.profile.profile}` computes it"
+def _fusions(study: Study) -> list[dict[str, Any]]:
+    """The vote of one recipe's models of all seeds and, where published or in the store, that of report vtrm's five.
+
+    The features of the five are too large to be published: their ranking is, as it was when they were fused.
+    """
+    need, seed = explored(study), study.profile.seeds[0]
+    name, seeds = vtrm.six_times().row.removeprefix("+ "), study.profile.seeds
+    ranking, precision = vote(study, need.fusion)
+    found = [_voted([f"{name}, seed {number}" for number in seeds], need.fusion) | _of_queries(precision, ranking)]
+    if entry := need.find(study, seed):
+        models = [model.removesuffix(" Local-2") for model in vtrm.table3()]
+        found.append(
+            _voted(models, need.fusion)
+            | {"record": f"{entry.record['stage']}/{entry.key}"}
+            | _of_queries(entry.record["metrics"]["average_precision"], entry.tensors(RANKING)["ranking"])
         )
-    models = [name.removesuffix(" Local-2") for name in vtrm.table3()]
-    return {
-        "method": need.fusion.method,
-        "models": models,
-        "reranked": need.fusion.ranking.rerank,
-        "window": need.fusion.ranking.window,
-        "record": f"{entry.record['stage']}/{entry.key}",
-    } | _of_queries(entry.record["metrics"]["average_precision"], entry.tensors(RANKING)["ranking"].long())
+    return found
+
+
+def _voted(models: list[str], fusion: Fusion) -> dict[str, Any]:
+    walk = fusion.ranking
+    return {"method": fusion.method, "models": models, "window": walk.window, "reranked": walk.rerank}
+
+
+def vote(study: Study, fusion: Fusion) -> tuple[Tensor, list[float | None]]:
+    """(m, n) one recipe's models of all seeds fused, and each query's average precision."""
+    galleries = [study.gallery(vtrm.six_times(), seed) for seed in study.profile.seeds]
+    metrics, ranking = score_fused(galleries, fusion)
+    return ranking, metrics["average_precision"]
 
 
 def _of_queries(precision: list[float | None], ranking: Tensor) -> dict[str, Any]:

@@ -32,10 +32,11 @@ const Explorer = (() => {
       { name: `VTRM, ${windowName(state.window, state.reference)}, on ${on} distances`, ranking: walk(state.window, state.reference), chosen: true },
     ];
     if (state.window !== 0) rows.push({ name: `VTRM, Global, on ${on} distances`, ranking: walk(0, false) });
-    const vote = find({ method: "vote" });
-    const walked = `each walking by ${windowName(vote.window, false)} on ${vote.reranked ? "re-ranked" : "plain"} distances`;
-    const name = `Fusion: the vote of ${vote.models.length} models, ${walked}`;
-    rows.push({ name, ranking: vote, note: `The models: ${vote.models.join(", ")}.` });
+    for (const ranking of data.rankings.filter((ranking) => ranking.method === "vote")) {
+      const { models, window, reranked } = ranking;
+      const walked = `each walking by ${windowName(window, false)} on ${reranked ? "re-ranked" : "plain"} distances`;
+      rows.push({ name: `Fusion: the vote of ${models.length} models, ${walked}`, ranking, note: `The models: ${models.join("; ")}.` });
+    }
     return rows;
   }
 
