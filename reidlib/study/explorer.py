@@ -86,13 +86,14 @@ def _fusions(study: Study) -> list[dict[str, Any]]:
     The features of the five are too large to be published: their ranking is, as it was when they were fused.
     """
     need, seed = explored(study), study.profile.seeds[0]
-    name, seeds = vtrm.six_times().row.removeprefix("+ "), study.profile.seeds
+    models = {study.train_key(recipe, seed): name.removesuffix(" Local-2") for name, recipe in vtrm.table3().items()}
+    one = models[study.train_key(vtrm.six_times(), seed)]
     ranking, precision = vote(study, need.fusion)
-    found = [_voted([f"{name}, seed {number}" for number in seeds], need.fusion) | _of_queries(precision, ranking)]
+    seeds = [f"{one}, seed {number}" for number in study.profile.seeds]
+    found = [_voted(seeds, need.fusion) | _of_queries(precision, ranking)]
     if entry := need.find(study, seed):
-        models = [model.removesuffix(" Local-2") for model in vtrm.table3()]
         found.append(
-            _voted(models, need.fusion)
+            _voted(list(models.values()), need.fusion)
             | {"record": f"{entry.record['stage']}/{entry.key}"}
             | _of_queries(entry.record["metrics"]["average_precision"], entry.tensors(RANKING)["ranking"])
         )

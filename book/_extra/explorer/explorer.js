@@ -34,8 +34,8 @@ const Explorer = (() => {
     if (state.window !== 0) rows.push({ name: `VTRM, Global, on ${on} distances`, ranking: walk(0, false) });
     for (const ranking of data.rankings.filter((ranking) => ranking.method === "vote")) {
       const { models, window, reranked } = ranking;
-      const walked = `each walking by ${windowName(window, false)} on ${reranked ? "re-ranked" : "plain"} distances`;
-      rows.push({ name: `Fusion: the vote of ${models.length} models, ${walked}`, ranking, note: `The models: ${models.join("; ")}.` });
+      const walks = `Each walks by ${windowName(window, false)} on ${reranked ? "re-ranked" : "plain"} distances`;
+      rows.push({ name: `Fusion: the vote of ${models.length} models`, ranking, note: `${walks}: ${models.join("; ")}.` });
     }
     return rows;
   }
