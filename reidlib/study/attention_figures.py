@@ -23,7 +23,7 @@ def attended_clips(models: Mapping[str, Mapping[str, Tensor]], words: Sequence[s
     first = next(iter(models.values()))
     shown, frames = first["shown"].tolist(), first["shown_pixels"].shape[1]
     figure, axes = plt.subplots(
-        2, len(shown) * frames, figsize=(WIDTH, 2.2 + 0.3 * len(models)), squeeze=False,
+        2, len(shown) * frames, figsize=(WIDTH, 2.6 + 0.4 * len(models)), squeeze=False,
         facecolor="w",
     )  # fmt: skip
     for line, (pixels, kind) in enumerate((("shown_pixels", "clean"), ("shown_erased", "erased"))):

@@ -66,7 +66,7 @@ def frame_order_strip(
 ) -> Figure:
     """Figure 5 of report `vtrm`: the retrieved sequence with each image's true frame number above it.
 
-    A number is green where it is the successor of the one before, red where it is not; × is another person.
+    A number is green and bold where it is the successor of the one before, red where it is not; × is another person.
     """
     figure, axes = plt.subplots(len(queries), first + 1, figsize=(WIDTH, 1.3 * len(queries)), squeeze=False)
     for row, query in zip(axes, queries, strict=True):
@@ -79,7 +79,8 @@ def frame_order_strip(
             frame = int(labels["frame"][index])
             in_order = same and frame == before + 1
             _image(axis, picture(data, split, labels, index), RIGHT if same else WRONG)
-            axis.set_title(str(frame) if same else "×", color=RIGHT if in_order else WRONG)
+            weight = "bold" if in_order else "normal"
+            axis.set_title(str(frame) if same else "×", color=RIGHT if in_order else WRONG, weight=weight)
             before = frame if same else before
     figure.tight_layout(pad=0.3)
     return figure

@@ -10,7 +10,9 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 PALETTE = sns.color_palette("colorblind")
-RIGHT, WRONG, NEUTRAL = PALETTE[2], PALETTE[3], "#555555"  # green, red; a solid and a dashed border tell them apart too
+# The palette's green, which has blue in it, and a red that stands out from a court's floor, as the palette's does not.
+# A solid and a dashed border tell them apart too.
+RIGHT, WRONG, NEUTRAL = PALETTE[2], "#d7191c", "#555555"
 GUIDE, PALE = "#888888", "#dddddd"  # lines to read against, what is not meant
 MARKS, LINES = "os^Dv<>P", ("-", "--", ":", "-.")
 WIDTH = 7.2  # inches of every figure: all are shown as wide as the text, and so letters of one size look it

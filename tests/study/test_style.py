@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from itertools import combinations
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -19,10 +20,10 @@ from matplotlib.text import Text
 from reidlib.study import attention_figures, clip_figures, drawings, figures, plots, worlds
 from reidlib.study.provenance import ROOT
 from reidlib.study.statistics import Difference
-from reidlib.study.style import GUIDE, NEUTRAL, PALE, PALETTE, SIZE, WIDTH
+from reidlib.study.style import GUIDE, MARKS, NEUTRAL, PALE, PALETTE, RIGHT, SIZE, WIDTH, WRONG
 
 MODULES = (attention_figures, clip_figures, drawings, figures, plots, worlds)
-KNOWN = {to_rgb(colour) for colour in (*PALETTE, GUIDE, NEUTRAL, PALE, "black", "white")}
+KNOWN = {to_rgb(colour) for colour in (*PALETTE, WRONG, GUIDE, NEUTRAL, PALE, "black", "white")}
 PICTURES = np.full((8, 4, 3), 200, np.uint8)
 RAW = [{"epoch": 1, "cross_entropy": 3.0, "triplet": 1.0}, {"epoch": 2, "cross_entropy": 2.0, "triplet": 0.5}]
 
@@ -163,3 +164,33 @@ def test_charts_have_labelled_axes(drawn):
         if axis.get_subplotspec().is_first_col() and draw is not drawings.metric_spaces:  # a plane of two features
             named = any(text.get_text().isalpha() for text in axis.get_yticklabels())
             assert axis.get_ylabel() or figure.get_supylabel() or named
+
+
+SEEN = {  # linear RGB as seen with no working cones of one kind: Machado, Oliveira and Fernandes (2009), severity 1
+    "protanopia": [(0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)],
+    "deuteranopia": [(0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)],
+    "tritanopia": [(1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)],
+}
+
+
+def apart_for(kind: str, one, other) -> float:
+    """The CIE76 distance of two colours so seen; 2.3 is just noticeable side by side."""
+    labs = []
+    for colour in (one, other):
+        rgb = np.array(to_rgb(colour))
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        linear = np.clip(np.array(SEEN[kind]) @ linear, 0, 1)
+        xyz = np.array([(0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505)]) @ linear
+        xyz /= (0.9505, 1, 1.089)
+        f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+        labs.append((116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])))
+    return float(np.linalg.norm(np.subtract(*labs)))
+
+
+@pytest.mark.parametrize("kind", SEEN)
+def test_colours_are_told_apart_by_the_colour_blind(kind):
+    """As many as there are marks; matplotlib's own first four are not."""
+    assert min(apart_for(kind, *pair) for pair in combinations(PALETTE[: len(MARKS)], 2)) > 10
+    assert apart_for(kind, RIGHT, WRONG) > 25
+    usual = plt.rcParamsDefault["axes.prop_cycle"].by_key()["color"][:4]
+    assert kind == "tritanopia" or min(apart_for(kind, *pair) for pair in combinations(usual, 2)) < 8
