@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from torch.nn.modules.module import register_module_forward_hook
 from tqdm import tqdm
 
 from reidlib import parallel
 from reidlib.augment import normalise
 from reidlib.data.sampling import every_clip
-from reidlib.memory import fitting
+from reidlib.memory import VARIABLE, budget, fitting
 from reidlib.objective import autocast
+
+LOWER = f"{VARIABLE}, batch or the image's size"
+LAYERS = 3  # outputs that exist at once in a residual network: a block's input, a layer's input and a layer's output
+
+
+def _within_budget(batch: int, times: float, show: Callable[[], Tensor], device: torch.device, precision: str) -> int:
+    """As many of `batch` images as the budget holds, at least 1; show: shows the model one, `times` as small as any."""
+    sizes = [0]
+
+    def weigh(module, given, output):
+        if isinstance(output, Tensor):
+            sizes.append(output.numel() * output.element_size())
+
+    hook = register_module_forward_hook(weigh)
+    try:
+        with autocast(device, precision), fitting("a batch of 1 image", LOWER):
+            show()
+    finally:
+        hook.remove()
+    return max(1, min(batch, int(budget() / max(1, LAYERS * times * max(sizes)))))
 
 
 @torch.inference_mode()
@@ -31,7 +52,7 @@ def extract(
     """The model's test features of uint8 images, in the order given.
 
     images: (N, 3, H, W) uint8 on the model's device. names: (N,) what to call an image in an error.
-    batch: images that the model sees at once, at every scale.
+    batch: images that the model sees at once, at every scale; fewer when the memory's budget does not hold as many.
     flip, scales: the feature is the mean of the model's outputs, as they come, for the image resized by each of the
     scales and, with flip, also for the mirror image of each. A resized side is the nearest multiple of 16 pixels, at
     least 32; a scale of 1 leaves the image as it is.
@@ -45,6 +66,8 @@ def extract(
     if not scales or not all(0 < scale < math.inf for scale in scales):
         raise ValueError(f"scales: wants one or more finite numbers above 0, got {scales!r}")
     model.eval()
+    largest = max(1.0, *scales) ** 2
+    batch = _within_budget(batch, largest, lambda: model(normalise(images[:1])), images.device, precision)
     parts = []
     starts = range(0, images.shape[0], batch)
     own = starts[parallel.own_part(len(starts))]
@@ -52,7 +75,7 @@ def extract(
     for start in tqdm(own, desc="features", unit="batch", leave=False, disable=quiet):
         total, count = None, 0
         for view in _views(images[start : start + batch], flip, scales):
-            with autocast(images.device, precision), fitting(f"a batch of {batch} images", "batch or the image's size"):
+            with autocast(images.device, precision), fitting(f"a batch of {batch} images", LOWER):
                 output = model(view)
             total = output.float() if total is None else total + output.float()
             count += 1
@@ -87,7 +110,7 @@ def extract_tracklets(
 
     images: (N, 3, H, W) uint8 on the model's device; tracklets: (N,) integers, the frames of one side by side and in
     their order. frames: T of a clip; clips follow one another, see `every_clip`. names: (M,) what to call a tracklet in
-    an error. batch: frames that the model sees at once. scale: see `normalise`.
+    an error. batch: frames that the model sees at once, or fewer, as for `extract`. scale: see `normalise`.
     Returns (M, feature_dim) float16 on the CPU, in the order of the tracklets. Several processes take some each, and
     all return all.
     Raises ValueError for other shapes, a tracklet in two pieces, and a feature that is not finite in float16.
@@ -104,10 +127,13 @@ def extract_tracklets(
     model.eval()
     own, ends = parallel.own_part(len(found)), [0, *lengths.cumsum(0).tolist()]
     images = images[ends[own.start] : ends[own.stop]]
+    one = normalise(images[:1], scale) if len(images) else None
+    if one is not None:
+        batch = _within_budget(batch, 1.0, lambda: model.frames(one), images.device, precision)
     parts, waiting, left = [], [], lengths[own].tolist()[::-1]
     quiet = not parallel.is_first() or None
     for start in tqdm(range(0, len(images), batch), desc="features", unit="batch", leave=False, disable=quiet):
-        with autocast(images.device, precision), fitting(f"a batch of {batch} frames", "batch or the image's size"):
+        with autocast(images.device, precision), fitting(f"a batch of {batch} frames", LOWER):
             seen = model.frames(normalise(images[start : start + batch], scale))
         waiting = torch.cat([waiting, seen]) if len(waiting) else seen
         while left and len(waiting) >= left[-1]:

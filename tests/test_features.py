@@ -75,7 +75,9 @@ def test_mean_over_scales_and_mirror_images(model, images, flip, scales, sizes):
     assert found.dtype == torch.float16 and found.shape == (5, 36)
     np.testing.assert_allclose(found.numpy(), wanted, rtol=2e-3, atol=2e-4)
     seen = [(3, *(size or (48, 40))) for size in sizes for _ in range(1 + flip)]
-    assert model.shapes == [(count, *shape) for count in (2, 2, 1) for shape in seen], "one batch and scale at a time"
+    first, *rest = model.shapes
+    assert first == (1, 3, 48, 40), "one image tells how many fit"
+    assert rest == [(count, *shape) for count in (2, 2, 1) for shape in seen], "one batch and scale at a time"
 
 
 def test_defaults_are_one_pass_to_the_last_bit(model, images):

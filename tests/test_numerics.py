@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -12,7 +13,9 @@ from reidlib.augment import Augmentation, normalise
 from reidlib.data.sampling import clip_batches
 from reidlib.features import extract
 from reidlib.gradcam import consistency, entropy, grad_cam
+from reidlib.losses import class_aware_attention
 from reidlib.optimisation import TrainingOptions, make_centers
+from reidlib.study.fusing import Fusion, score_fused
 from reidlib.study.ranking import Gallery, Ranking, score
 from reidlib.study.runner import VERSIONS
 from reidlib.study.scatter import ratio, silhouette
@@ -24,6 +27,9 @@ CLIPS = {1: [2.30115, 1.40138, 2.30226, 1.6811, 2.29314, 1.47293, 2.27864, 1.111
 MINED = {1: [2.29545, 0.64454, 2.26469, 0.64511, 2.25837, 0.64388, 2.18133, 0.57012]}  # of the stage train
 CENTERS = 18.2359
 EXAMINED = {1: [2.97478, 0.58568, 0.2799, 0.31611]}
+ATTENDED = {1: [0.4293, 0.39845, 0.13718, 0.1181]}
+FUSED = {1: [0.7001184, 0.7077418, 0.6941964, 0.8977332, 0.8214021, 0.7199829]}
+PROCESSED = {1: [0.6827585, 0.5378925, 0.6434845]}
 EVALUATED = {2: [0.9233959, 0.9523965, 0.8517677, 0.9336772]}
 
 
@@ -76,11 +82,15 @@ def clip_model() -> tuple[torch.nn.Module, list[dict[str, float]]]:
     )
 
 
+def attention_model() -> torch.nn.Module:
+    return models.build("video", num_classes=10, backbone="resnet18", width=0.125, last_stride=1, neck=True,
+                        temporal="attention", image_size=(48, 32))  # fmt: skip
+
+
 def mined_model() -> tuple[torch.nn.Module, torch.Tensor, list[dict[str, float]]]:
     """The same clips with temporal attention and all of report `attention`'s losses; the centres too."""
     torch.manual_seed(5)
-    model = models.build("video", num_classes=10, backbone="resnet18", width=0.125, last_stride=1, neck=True,
-                         temporal="attention", image_size=(48, 32))  # fmt: skip
+    model = attention_model()
     options = TrainingOptions(
         epochs=4,
         persons=3,
@@ -130,24 +140,77 @@ def test_clips_and_what_is_seen_of_them():
     assert [float(x) for x in found] == pytest.approx(EXAMINED[VERSIONS["examine"]], rel=2e-2)
 
 
-def test_evaluation():
-    generator = torch.Generator().manual_seed(1)
+def test_attention_and_the_classes_of_clips():
+    """What the stage attend keeps: scores and weights of frames, and what a clip weighs by each kind of class."""
+    torch.manual_seed(6)
+    model = attention_model()
+    pictures, labels = images()
+    with torch.no_grad():
+        frames = model.eval().frames(normalise(pictures)).unflatten(0, (10, 4))
+        clip, features = model.aggregate(frames), model.clips(frames)
+        found = [clip.scores.mean(), clip.weights.amax()]
+        for classes in (model.classify.weight, torch.randn(model.classify.weight.shape)):
+            found.append(class_aware_attention(features, labels[::4], classes).amax())
+    assert [float(x) for x in found] == pytest.approx(ATTENDED[VERSIONS["attend"]], rel=2e-2)
+
+
+def crowd(seed: int, noise: float = 0.9) -> Gallery:
+    """6 persons, a query and 5 gallery images of each, by a model of its own."""
+    generator = torch.Generator().manual_seed(seed)
     centres = torch.randn(6, 16, generator=generator)
     tensors = {
-        "query": centres + 0.9 * torch.randn(6, 16, generator=generator),
-        "gallery": centres.repeat_interleave(5, dim=0) + 0.9 * torch.randn(30, 16, generator=generator),
+        "query": centres + noise * torch.randn(6, 16, generator=generator),
+        "gallery": centres.repeat_interleave(5, dim=0) + noise * torch.randn(30, 16, generator=generator),
     }
     for role, count in (("query", 1), ("gallery", 5)):
         tensors[f"{role}_person"] = torch.arange(6).repeat_interleave(count)
         tensors[f"{role}_camera"] = torch.full((6 * count,), int(role == "gallery"))
         tensors[f"{role}_sequence"] = tensors[f"{role}_person"]
         tensors[f"{role}_frame"] = torch.arange(count).repeat(6)
-    gallery = Gallery.of(tensors)
+    return Gallery.of(tensors)
+
+
+RERANKED = Ranking(rerank=True, k1=6, k2=3)
+
+
+def test_evaluation():
     rankings = [
         Ranking(),
-        Ranking(rerank=True, k1=6, k2=3),
+        RERANKED,
         Ranking(vtrm=True, window=2),
-        Ranking(rerank=True, k1=6, k2=3, vtrm=True, window=None, aggregate="min"),
+        replace(RERANKED, vtrm=True, window=None, aggregate="min"),
     ]
-    found = [score(gallery, ranking)["mAP"] for ranking in rankings]
+    found = [score(crowd(1), ranking)["mAP"] for ranking in rankings]
     assert found == pytest.approx(EVALUATED[VERSIONS["evaluate"]], rel=1e-5)
+
+
+def test_fusion():
+    walk = replace(RERANKED, vtrm=True, window=1)
+    fusions = [
+        Fusion(Ranking()),
+        Fusion(walk),
+        Fusion(walk, method="sum"),
+        Fusion(RERANKED, method="sum", rerank_after=True),
+        Fusion(RERANKED, method="sum", scaled=True, curve=2),
+    ]
+    found = [score_fused([crowd(seed, 1.5) for seed in (1, 2, 3)], fusion) for fusion in fusions]
+    pinned = FUSED[VERSIONS["fuse"]]
+    assert [metrics["mAP"] for metrics in found] == pytest.approx(pinned[:-1], rel=1e-5)
+    assert sum(map(sum, found[-1]["curve"])) / 18 == pytest.approx(pinned[-1], rel=1e-5)
+
+
+def test_post_processing():
+    """What the stage factorial adds to the others: expansion before all of them."""
+    ranking = replace(RERANKED, vtrm=True, window=1, expansion=4, expansion_alpha=1.0)
+    found = [score(crowd(1, 1.5), replace(ranking, vtrm=walk))["mAP"] for walk in (False, True)]
+    found.append(score_fused([crowd(1, 1.5), crowd(2, 1.5)], Fusion(ranking))["mAP"])
+    assert found == pytest.approx(PROCESSED[VERSIONS["factorial"]], rel=1e-5)
+
+
+def test_every_stage_of_numbers_is_pinned():
+    """The stages cost and memory measure the machine."""
+    pinned = {"train": TRAINED, "features": FEATURES, "evaluate": EVALUATED, "fuse": FUSED, "examine": EXAMINED}
+    pinned |= {"attend": ATTENDED, "factorial": PROCESSED}
+    assert {stage: list(found) for stage, found in pinned.items()} == {
+        stage: [version] for stage, version in VERSIONS.items() if stage not in ("cost", "memory")
+    }

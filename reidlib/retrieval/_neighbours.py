@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reidlib.memory import rows_at_once
 from reidlib.retrieval._nearest import nearest, nearest_features
-
-_BLOCK = 1 << 23  # distances in one block of rows (32 MiB in float32)
 
 
 def neighbours_of_features(x: Tensor, m: int, plain: list[np.ndarray], depth: int) -> tuple[np.ndarray, np.ndarray]:
@@ -25,7 +24,7 @@ def neighbours_of_features(x: Tensor, m: int, plain: list[np.ndarray], depth: in
     norms = x.double().square().sum(1).float().cpu().numpy()
     slack = (size + 16) * 2.0**-24  # worst case of a float32 sum of `size` products, and of subtracting the mean
     rank, largest = np.empty((count, depth), np.int32), np.empty(count, np.float32)
-    step = min(count, max(1, _BLOCK // count))
+    step = min(count, rows_at_once(8 * count))  # float32, and float64 on a GPU
     if x.is_cuda:
         x = x.double()  # cheap there, and TF32 settings do not touch it
     room = x.new_empty(step, count)  # one block after the other, in the same memory
@@ -57,7 +56,7 @@ def neighbours_of_distances(query_query, query_gallery, gallery_gallery, depth: 
     """Nearest images (N, depth) and largest distance (N,), from rows put together one block at a time."""
     m, n = query_gallery.shape
     rank, largest = [], []
-    step = max(1, _BLOCK // (m + n))
+    step = rows_at_once(8 * (m + n))
     for left, right in ((query_query, query_gallery), (query_gallery.T, gallery_gallery)):
         for start in range(0, len(right), step):
             block = np.concatenate([left[start : start + step], right[start : start + step]], axis=1)

@@ -7,9 +7,8 @@ on near-duplicates (two frames of one shot are that), and follows whatever TF32 
 import torch
 from torch import Tensor
 
+from reidlib.memory import rows_at_once
 from reidlib.retrieval import _check
-
-_BLOCK = 1 << 23  # float64 values held at once (64 MiB)
 
 
 def euclidean(x, y) -> Tensor:
@@ -49,7 +48,7 @@ def directions(x: Tensor, name: str) -> Tensor:
 def _by_blocks(x: Tensor, y: Tensor, of_x: Tensor, of_y: Tensor, factor: float, finish) -> Tensor:
     """finish(max(0, of_x + of_y + factor * x.y)) in row blocks, (m, n) float32."""
     out = torch.empty(len(x), len(y), dtype=torch.float32, device=x.device)
-    step = max(1, _BLOCK // len(y))
+    step = rows_at_once(8 * len(y))
     for start in range(0, len(x), step):
         rows = slice(start, start + step)
         block = torch.addmm(of_y, x[rows], y.T, alpha=factor)  # (step, n)

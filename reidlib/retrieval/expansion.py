@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from reidlib.memory import rows_at_once
 from reidlib.retrieval import _check
 from reidlib.retrieval._nearest import nearest
 from reidlib.retrieval.distance import directions
 
-_BLOCK = 1 << 23  # float64 similarities held at once (64 MiB)
 _STEPS = 2.0**33  # to a similarity of 1: what is closer than 1e-10 is equal, or the product's rounding would break ties
 
 
@@ -52,7 +52,7 @@ def average_query_expansion(query, gallery, k: int = 5, alpha: float = 0.0, time
 def _expand(x: Tensor, k: int, alpha: float) -> Tensor:
     """The expanded features (N, D) of x (N, D), float64 rows of unit length as those of x."""
     out = torch.empty_like(x)
-    step = max(1, _BLOCK // len(x))
+    step = rows_at_once(8 * len(x))
     for start in range(0, len(x), step):
         own = x[start : start + step]
         block = torch.mm(own, x.T).mul_(-_STEPS).round_()  # (b, N), smaller is nearer

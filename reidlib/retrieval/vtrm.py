@@ -12,9 +12,8 @@ from torch import Tensor
 
 from reidlib.retrieval import _check
 from reidlib.retrieval._nearest import nearest
-from reidlib.retrieval._prefetch import ask_for
+from reidlib.retrieval._rows import walk_rows
 
-_PIECE = 256  # distances handled at a time: they stay in the first-level cache
 _LISTED = 128  # neighbours of each image that are sorted beforehand
 
 
@@ -39,9 +38,9 @@ def mine(
     depth: how many images to retrieve by walking, None for all; the rest follow by their distance to the query.
     Returns (m, n) int64 gallery indices, nearest first, on the device of query_gallery; ties go to the lower index.
 
-    Sums are exact: distances are read on a grid of 2^-53 times (members x largest distance), fine enough to hold every
-    float32 value down to about 2^-29 / members of the largest. So nothing drifts as the window slides, the order of
-    members does not matter, and equal means are equal.
+    Nothing drifts as the window slides, the order of members does not matter, and equal means are equal: the sum of two
+    distances is rounded once, to float64, and sums of more are exact, of distances read on a grid of 2^-53 times
+    (members x largest distance), fine enough to hold every float32 value down to about 2^-29 / members of the largest.
     Raises ValueError for a wrong shape, NaN, infinity, no images, or an option out of range.
     Source: Video Temporal Relationship Mining for Data-Efficient Person Re-identification, Algorithm 1 and section 3.2.
     """
@@ -62,7 +61,7 @@ def mine(
         ranking = _walk_lists(query_gallery, gallery_gallery, *lists, window, reference, depth)
     else:
         anchor = _anchor(query_gallery, gallery_gallery, members=window + reference)
-        ranking = _walk_rows(query_gallery, gallery_gallery, window, reference, aggregate == "min", depth, anchor)
+        ranking = walk_rows(query_gallery, gallery_gallery, window, reference, aggregate == "min", depth, anchor)
     if depth < n:
         _append_rest(ranking, depth, query_gallery)
     return torch.from_numpy(ranking).to(device)
@@ -155,76 +154,3 @@ def _drop_taken(left, count, taken):
             left[kept] = left[k]
             kept += 1
     return kept
-
-
-@njit(cache=True, parallel=True)
-def _walk_rows(query_gallery, gallery_gallery, window, reference, smallest, depth, anchor):
-    """Walk by the sum over the members (the mean times their number), or by the smallest over all of them (Global).
-
-    Every step reads a row that is nowhere near the processor, and which one is known only then. So two queries walk in
-    turn, and while one uses its row the other's is on its way.
-    """
-    m, n = query_gallery.shape
-    ranking = np.empty((m, n), np.int64)
-    size = gallery_gallery.itemsize
-    for pair in prange((m + 1) // 2):
-        walkers = min(2, m - 2 * pair)
-        # of every image to the window: so far to no member, and infinite once taken
-        score = np.full((walkers, n), np.finfo(np.float64).max if smallest else 0.0)
-        newest = np.zeros(walkers, np.int64)  # the image that each walker chose last
-        for step in range(depth):
-            for walker in range(walkers):
-                i = 2 * pair + walker
-                leaving = step - window  # position in the sequence of the member that drops out; 0 is the query
-                drops = not smallest and (leaving > 0 or leaving == 0 and not reference)
-                row = query_gallery[i] if step == 0 else gallery_gallery[newest[walker]]
-                old = query_gallery[i] if leaving <= 0 else gallery_gallery[ranking[i, leaving - 1]]
-                coming = gallery_gallery.ctypes.data + newest[walkers - 1 - walker] * n * size
-                for start in range(0, n, _PIECE):
-                    part = slice(start, start + _PIECE)
-                    ask_for(coming + start * size, _PIECE * size)
-                    if smallest:
-                        _lower(score[walker, part], row[part])
-                    else:
-                        _add(score[walker, part], row[part], anchor, 1.0)
-                    if drops:
-                        _add(score[walker, part], old[part], anchor, -1.0)
-                chosen = _smallest(score[walker])
-                score[walker, chosen] = np.inf
-                ranking[i, step] = newest[walker] = chosen
-    return ranking
-
-
-@njit(cache=True)
-def _add(score, row, anchor, sign):
-    """score += sign * row, with row on the grid of `_anchor`. Infinity stays."""
-    for j in range(score.shape[0]):
-        score[j] += sign * ((row[j] + anchor) - anchor)
-
-
-@njit(cache=True)
-def _lower(score, row):
-    """score = min(score, row), but infinity stays."""
-    for j in range(score.shape[0]):
-        d = np.float64(row[j]) + 0.0  # + 0.0 turns -0.0 into 0.0: equal, but not in bits
-        score[j] = d if d < score[j] and score[j] < np.inf else score[j]
-
-
-@njit(cache=True)
-def _smallest(score):
-    """Index of the first smallest of float64 values.
-
-    By their bits, read as integers that sort as the values do: the compiler can then compare many at once.
-    """
-    bits = score.view(np.int64)
-    low, found = np.int64(2**63 - 1), 0
-    for start in range(0, bits.shape[0], 512):
-        part = bits[start : start + 512]
-        part_low = np.int64(2**63 - 1)
-        for j in range(part.shape[0]):
-            part_low = min(part_low, part[j] ^ ((part[j] >> 63) & np.int64(2**63 - 1)))
-        if part_low < low:
-            low, found = part_low, start
-    while bits[found] ^ ((bits[found] >> 63) & np.int64(2**63 - 1)) != low:
-        found += 1
-    return found

@@ -6,14 +6,16 @@ import multiprocessing
 import os
 import resource
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
 from torch import nn
 
 from reidlib.features import extract
-from reidlib.memory import fitting
-from reidlib.retrieval import _neighbours, distance, rerank
+from reidlib.memory import fitting, rows_at_once
+from reidlib.retrieval import distance, rerank
+from reidlib.retrieval.expansion import average_query_expansion
 from reidlib.study.ranking import Gallery, Ranking, score
 from reidlib.training import train
 
@@ -60,7 +62,7 @@ def limited(what: str, told) -> None:
 @pytest.mark.parametrize(
     ("what", "lower"),
     [
-        ("features", "lower batch or the image's size"),
+        ("features", "lower REID_MEMORY_MIB, batch or the image's size"),
         ("distances", "lower val_ids or test_ids"),
         ("walk", "lower val_ids or test_ids"),
         ("images", "lower the number of images or their size"),
@@ -98,11 +100,65 @@ def test_other_errors_stay_what_they_are():
         raise RuntimeError("a wrong shape")
 
 
-def test_a_smaller_budget_gives_the_same_answer(monkeypatch):
+def test_a_smaller_budget_gives_the_same_answer_in_smaller_blocks(monkeypatch):
     generator = torch.Generator().manual_seed(0)
-    query, images = torch.randn(20, 8, generator=generator), torch.randn(300, 8, generator=generator)
-    before = distance.cosine(query, images), rerank.k_reciprocal(query, images)
-    monkeypatch.setattr(distance, "_BLOCK", 500)
-    monkeypatch.setattr(_neighbours, "_BLOCK", 1000)
-    assert torch.allclose(distance.cosine(query, images), before[0], rtol=0, atol=1e-6)
-    assert torch.allclose(rerank.k_reciprocal(query, images), before[1], rtol=0, atol=1e-6)
+    query, images = torch.randn(300, 8, generator=generator), torch.randn(30_000, 8, generator=generator)
+
+    def found():
+        return distance.cosine(query, images), *average_query_expansion(query, images[:3000], times=2)
+
+    def blocks(of):
+        with mock.patch("torch.addmm", wraps=torch.addmm) as seen:
+            of(query, images)
+        return [len(call.args[1]) for call in seen.call_args_list]
+
+    before = found()
+    assert blocks(distance.cosine) == [279, 21]
+    monkeypatch.setenv("REID_MEMORY_MIB", "32")
+    assert blocks(distance.cosine) == [4] * 75  # 1 MiB of 30,000 distances of 8 bytes
+    for mine, theirs in zip(found(), before, strict=True):
+        assert torch.allclose(mine, theirs, rtol=0, atol=1e-6)
+    assert rows_at_once(8 * 30_000) == 4 and rows_at_once(1 << 30) == 1
+
+
+def test_re_ranking_within_a_smaller_budget(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    query, images = torch.randn(20, 8, generator=generator), torch.randn(1000, 8, generator=generator)
+    before = rerank.k_reciprocal(query, images)
+    monkeypatch.setenv("REID_MEMORY_MIB", "32")
+    assert rows_at_once(8 * 1020) == 128
+    assert torch.allclose(rerank.k_reciprocal(query, images), before, rtol=0, atol=1e-6)
+
+
+class Counting(nn.Module):
+    """Its largest output is 1 MiB an image; notes how many it sees at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.grow = [], nn.Conv2d(3, 256, 1)
+
+    def forward(self, x):
+        self.seen.append(len(x))
+        return self.grow(x).mean(dim=(2, 3))
+
+
+def test_extraction_takes_its_batch_from_the_budget(monkeypatch):
+    model = Counting()
+    images = torch.randint(0, 256, (40, 3, 32, 32), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    before = extract(model, images).float()
+    assert model.seen == [1, 40]
+    model.seen.clear()
+    monkeypatch.setenv("REID_MEMORY_MIB", "32")
+    after = extract(model, images).float()
+    assert model.seen == [1] + [10] * 4  # three outputs of 1 MiB an image
+    assert torch.allclose(after, before, rtol=0, atol=1e-3)
+    model.seen.clear()
+    extract(model, images, scales=(1.0, 2.0))
+    assert set(model.seen[1:]) == {2}  # four times as large
+
+
+@pytest.mark.parametrize("told", ["31", "-5", "2.5", "much", ""])
+def test_a_budget_is_a_whole_number(told, monkeypatch):
+    monkeypatch.setenv("REID_MEMORY_MIB", told)
+    with pytest.raises(ValueError, match=r"^REID_MEMORY_MIB: wants a whole number of MiB, 32 at least, got '"):
+        rows_at_once(8)

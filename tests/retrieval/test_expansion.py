@@ -130,7 +130,7 @@ def test_order_role_and_length_do_not_matter(seed, alpha, k):
 def test_blocks_do_not_show(monkeypatch):
     query, gallery = normal(5, 8), normal(18, 8, seed=1)
     whole = average_query_expansion(query, gallery, alpha=1.0, times=2)
-    monkeypatch.setattr(expansion, "_BLOCK", 50)  # two rows at a time, then one
+    monkeypatch.setattr(expansion, "rows_at_once", lambda _: 2)  # two rows at a time, then one
     close(average_query_expansion(query, gallery, alpha=1.0, times=2), whole)
 
 

@@ -219,7 +219,7 @@ def test_blocks_do_not_show(variant, monkeypatch):
         return torch.cat([*of_features, *rerank.k_reciprocal_from_distances(*parts, **options)])
 
     whole = everything()
-    monkeypatch.setattr(_neighbours, "_BLOCK", 4 * 70)  # four rows at a time, and the query rows end inside a block
+    monkeypatch.setattr(_neighbours, "rows_at_once", lambda _: 4)  # query rows end inside a block
     np.testing.assert_allclose(everything(), whole, atol=1e-6, rtol=0)
 
 

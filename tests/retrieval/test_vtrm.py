@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reidlib.retrieval import vtrm
+from reidlib.retrieval import _rows, vtrm
+from reidlib.retrieval._machine import order_key
 
 WALKS = [
     {"window": window, "reference": reference, "aggregate": aggregate}
@@ -104,7 +105,7 @@ def test_every_variant_is_algorithm_1(walk):
 def test_longer_walks_than_one_piece_or_one_list(walk, listed, monkeypatch):
     monkeypatch.setattr(vtrm, "_LISTED", listed)
     rng = np.random.default_rng(0)
-    n = 3 * vtrm._PIECE - 70
+    n = 3 * _rows._PIECE - 70
     parts = rng.integers(0, 40, (3, n)), rng.integers(0, 40, (n, n))
     got = vtrm.mine(np.repeat(parts[0], 2, axis=0), parts[1], depth=60, **walk)[::2]
     np.testing.assert_array_equal(got, oracles.mine(*parts, depth=60, **walk))
@@ -197,6 +198,29 @@ def test_double_precision_is_not_rounded():
         want = oracles.mine(query_gallery, gallery_gallery, **walk)
         assert vtrm.mine(query_gallery, gallery_gallery, **walk).tolist() == want.tolist()
     assert vtrm.mine(query_gallery, gallery_gallery).tolist() == [[2, 1, 0]]
+
+
+@pytest.mark.parametrize("walk", [{"window": 2}, {"reference": True}], ids=["Local-2", "Local-1 w. ref"])
+def test_sums_of_two_that_single_precision_cannot_tell_apart(walk):
+    rng = np.random.default_rng(0)
+    query_gallery, gallery_gallery = (
+        (1 + 2.0**-22 * rng.integers(0, 9, shape)).astype(np.float32) for shape in ((4, 700), (700, 700))
+    )
+    got = vtrm.mine(query_gallery, gallery_gallery, depth=90, **walk)
+    np.testing.assert_array_equal(got, oracles.mine(query_gallery, gallery_gallery, depth=90, **walk))
+    largest = np.finfo(np.float32).max  # a sum of two is infinite there, as what is taken must not be
+    query_gallery, gallery_gallery = query_gallery * (largest / 2), gallery_gallery * (largest / 2)
+    got = vtrm.mine(query_gallery, gallery_gallery, depth=90, **walk)
+    np.testing.assert_array_equal(got, oracles.mine(query_gallery, gallery_gallery, depth=90, **walk))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_keys_sort_as_values_do(kind):
+    values = np.array([-np.inf, -1e38, -1.5, -1e-45, 0.0, 1e-45, 1e-3, 2.0, 1e38, np.inf], kind)
+    keys = [int(order_key(value, np.int8(0))) for value in values]
+    assert keys == sorted(set(keys)) and int(order_key(kind(-0.0), np.int8(0))) == keys[4]
+    assert {int(order_key(value, np.int8(-1))) for value in values} == {2 ** (8 * values.itemsize) - 1}
+    assert keys[-1] < 2 ** (8 * values.itemsize) - 1
 
 
 @pytest.mark.parametrize(
