@@ -193,7 +193,7 @@ def test_fusion():
         Fusion(RERANKED, method="sum", rerank_after=True),
         Fusion(RERANKED, method="sum", scaled=True, curve=2),
     ]
-    found = [score_fused([crowd(seed, 1.5) for seed in (1, 2, 3)], fusion) for fusion in fusions]
+    found = [score_fused([crowd(seed, 1.5) for seed in (1, 2, 3)], fusion)[0] for fusion in fusions]
     pinned = FUSED[VERSIONS["fuse"]]
     assert [metrics["mAP"] for metrics in found] == pytest.approx(pinned[:-1], rel=1e-5)
     assert sum(map(sum, found[-1]["curve"])) / 18 == pytest.approx(pinned[-1], rel=1e-5)
@@ -203,7 +203,7 @@ def test_post_processing():
     """What the stage factorial adds to the others: expansion before all of them."""
     ranking = replace(RERANKED, vtrm=True, window=1, expansion=4, expansion_alpha=1.0)
     found = [score(crowd(1, 1.5), replace(ranking, vtrm=walk))["mAP"] for walk in (False, True)]
-    found.append(score_fused([crowd(1, 1.5), crowd(2, 1.5)], Fusion(ranking))["mAP"])
+    found.append(score_fused([crowd(1, 1.5), crowd(2, 1.5)], Fusion(ranking))[0]["mAP"])
     assert found == pytest.approx(PROCESSED[VERSIONS["factorial"]], rel=1e-5)
 
 
