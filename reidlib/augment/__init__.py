@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from reidlib.augment.boxes import erase, grey_boxes
 from reidlib.augment.colour import NEUTRAL, jitter_colours
 from reidlib.augment.draws import draw_boxes, uniform
-from reidlib.augment.fused import can_fuse, fused
+from reidlib.augment.fused import can_fuse, in_kernels
 from reidlib.augment.geometry import affine, flip, pad_and_crop
 from reidlib.augment.pixels import IMAGENET_MEAN, IMAGENET_STD, SCALES, check_pixels, normalise
 from reidlib.augment.policy import SUB_POLICIES, auto_augment
@@ -152,7 +152,7 @@ class Augmentation:
                       erased=(boxes,) if again is None else (boxes, again))
         if policies is not None:
             images = auto_augment(images, *map(draws.every, policies))
-        images = (fused if can_fuse(images) else in_torch)(images, draws, pad=self.pad, scale=self.scale)
+        images = (in_kernels if can_fuse(images) else in_torch)(images, draws, pad=self.pad, scale=self.scale)
         return images, draws.every(draws.erased[-1][:, 2] > 0).to(images.device, non_blocking=True)
 
     def _erased_boxes(self, clips: int, height: int, width: int, probability: float, generator: Generator) -> Tensor:

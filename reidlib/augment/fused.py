@@ -1,5 +1,6 @@
 """The same steps on the CPU by kernels that do a few pictures at a time, where they give torch's own bits."""
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reidlib.augment import kernels
+from reidlib.augment import placing, toning
 from reidlib.augment.colour import NEUTRAL
 from reidlib.augment.geometry import inverse
 from reidlib.augment.pixels import moments
@@ -20,12 +21,12 @@ WORTH_A_THREAD = 2**20                   # values for which it pays to start a t
 
 
 def can_fuse(images: Tensor) -> bool:
-    """Whether `fused` takes images (B, 3, H, W): uint8 or float32, dense on the CPU, where torch computes as known."""
+    """Whether `in_kernels` takes images (B, 3, H, W): uint8 or float32, dense on the CPU, where torch computes as known."""
     known = images.device.type == "cpu" and images.dtype in (torch.uint8, torch.float32)
     return known and images.is_contiguous() and not images.requires_grad and way_of_products() is not None
 
 
-def fused(images: Tensor, draws: Draws, *, pad: int, scale: str, way: int | None = None) -> Tensor:
+def in_kernels(images: Tensor, draws: Draws, *, pad: int, scale: str, way: int | None = None) -> Tensor:
     """What `in_torch` gives, to the last bit, for images that `can_fuse`.
 
     As many threads work as torch would use, each on some of the pictures: no picture depends on their number.
@@ -33,7 +34,7 @@ def fused(images: Tensor, draws: Draws, *, pad: int, scale: str, way: int | None
     """
     way = way_of_products() if way is None else way
     height, width = images.shape[2:]
-    out = torch.empty(images.shape, dtype=torch.float32)
+    out = _room(images.shape)
     steps = []
 
     def add(kernel: Callable, *arguments) -> None:
@@ -41,18 +42,18 @@ def fused(images: Tensor, draws: Draws, *, pad: int, scale: str, way: int | None
 
     geometry = draws.flipped, draws.corners, pad
     if draws.turns is None:
-        add(partial(kernels.place, images.numpy()), *geometry)
+        add(partial(placing.place, images.numpy()), *geometry)
     else:
         inverses = inverse(draws.every(draws.turns), height, width)
-        add(partial(kernels.turn, images.numpy()), *geometry, *_centres(height, width), inverses, way)
+        add(partial(placing.turn, images.numpy()), *geometry, *_centres(height, width), inverses, way)
     if draws.jitter is not None:
         factors, order = draws.jitter
         changed = factors != torch.tensor(NEUTRAL, dtype=factors.dtype, device=factors.device)
-        add(kernels.jitter, changed, factors.float(), order, pad == 0)
+        add(toning.jitter, changed, factors.float(), order, pad == 0)
     if draws.grey is not None:
         whole = images.dtype == torch.uint8 and draws.turns is None and draws.jitter is None
-        add(kernels.grey, draws.grey, whole)
-    add(kernels.finish, *(x.flatten() for x in moments(scale, images.device)), torch.stack(draws.erased, dim=1))
+        add(toning.grey, draws.grey, whole)
+    add(toning.finish, *(x.flatten() for x in moments(scale, images.device)), torch.stack(draws.erased, dim=1))
 
     def work(start: int, stop: int) -> None:
         for kernel, arguments in steps:
@@ -74,6 +75,17 @@ def _share(work: Callable[[int, int], None], count: int, values: int) -> None:
         return
     with ThreadPoolExecutor(threads) as pool:  # one that stayed would not survive a fork
         list(pool.map(work, starts, stops))
+
+
+def _room(shape: tuple[int, ...]) -> Tensor:
+    """Uninitialised float32, at a multiple of 64 bytes as torch's own.
+
+    numpy asks the system for large pages, torch for small ones, of which getting them takes longer than filling them.
+    """
+    size = math.prod(shape)
+    room = np.empty(size + 16, np.float32)
+    skipped = -room.ctypes.data % 64 // 4
+    return torch.from_numpy(room[skipped : skipped + size]).view(shape)
 
 
 @cache
@@ -106,6 +118,6 @@ def way_of_products() -> int | None:
 
     def agrees(way: int, pad: int) -> bool:
         drawn, options = draws(pad), {"pad": pad, "scale": "imagenet"}
-        return torch.equal(fused(images, drawn, **options, way=way), in_torch(images, drawn, **options))
+        return torch.equal(in_kernels(images, drawn, **options, way=way), in_torch(images, drawn, **options))
 
     return next((way for way in range(3) if all(agrees(way, pad) for pad in (0, 2))), None)
