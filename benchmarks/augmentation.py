@@ -37,7 +37,7 @@ def pixels(batch: int, height: int, width: int) -> torch.Tensor:
 def ours(what: str, batch: int, height: int, width: int):
     images, generator = pixels(batch, height, width), torch.Generator().manual_seed(0)
     OURS[what].apply(images[:2], generator)
-    return lambda: moments(OURS[what].apply(images, generator))
+    return lambda: OURS[what].apply(images, generator)
 
 
 def of_torchvision(what: str, batch: int, height: int, width: int):
@@ -56,7 +56,7 @@ def of_torchvision(what: str, batch: int, height: int, width: int):
     torch.manual_seed(0)
     pictures = [Image.fromarray(image) for image in pixels(batch, height, width).permute(0, 2, 3, 1).numpy()]
     transform(pictures[0])
-    return lambda: moments(torch.stack([transform(picture) for picture in pictures]))
+    return lambda: torch.stack([transform(picture) for picture in pictures])
 
 
 def moments(images: torch.Tensor) -> tuple[np.ndarray, float]:
@@ -72,8 +72,8 @@ def main(argv=None) -> None:
     size = (options.batch, options.height, options.width)
     rows, checks = [], {}
     for what in OURS:
-        found = measure({"reidlib": Side(ours, (what, *size)), "torchvision": Side(of_torchvision, (what, *size))},
-                        options.rounds)
+        sides = {"reidlib": ours, "torchvision": of_torchvision}
+        found = measure({name: Side(side, (what, *size), tell=moments) for name, side in sides.items()}, options.rounds)
         mine, theirs = (found[name].answer for name in ("reidlib", "torchvision"))
         checks[f"channel means, {what}"] = float(np.abs(mine[0] - theirs[0]).max())
         checks[f"share erased, {what}"] = abs(mine[1] - theirs[1])

@@ -1,7 +1,7 @@
-"""A product and a sum with one rounding, as processors have it and torch's compiler takes it. Numba has none of its own.
+"""A product and a sum with one rounding, as processors have it and torch's compiler takes it. Numba has none.
 
-Here is also how the kernels are compiled. numba does not notice a change in this file when it looks for a compiled
-kernel in its cache: the kernels' own files have to change as well.
+Here is also how the kernels are compiled. Numba does not notice a change in this file when it looks for a compiled
+kernel in its cache: the kernels' own files have to change with it.
 """
 
 from numba import njit, types

@@ -21,9 +21,12 @@ WORTH_A_THREAD = 2**20                   # values for which it pays to start a t
 
 
 def can_fuse(images: Tensor) -> bool:
-    """Whether `in_kernels` takes images (B, 3, H, W): uint8 or float32, dense on the CPU, where torch computes as known."""
-    known = images.device.type == "cpu" and images.dtype in (torch.uint8, torch.float32)
-    return known and images.is_contiguous() and not images.requires_grad and way_of_products() is not None
+    """Whether `in_kernels` takes images (B, 3, H, W): uint8 or float32, contiguous on the CPU, without gradient.
+
+    False for all where torch rounds otherwise than the kernels: see `way_of_products`.
+    """
+    plain = images.device.type == "cpu" and images.dtype in (torch.uint8, torch.float32) and not images.requires_grad
+    return plain and images.is_contiguous() and way_of_products() is not None
 
 
 def in_kernels(images: Tensor, draws: Draws, *, pad: int, scale: str, way: int | None = None) -> Tensor:
@@ -91,7 +94,7 @@ def _room(shape: tuple[int, ...]) -> Tensor:
 @cache
 def _centres(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """(W,) and (H,) float32: the pixels' centres from -1 to 1, as affine_grid has them."""
-    unturned = torch.eye(2, 3)[None]
+    unturned = torch.eye(2, 3, dtype=torch.float32)[None]
     grid = F.affine_grid(unturned, [1, 3, height, width], align_corners=False)[0]             # (H, W, 2)
     return grid[0, :, 0].numpy().copy(), grid[:, 0, 1].numpy().copy()
 

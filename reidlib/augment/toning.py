@@ -12,7 +12,7 @@ from reidlib.augment.pixels import LUMA
 RED, GREEN, BLUE = (np.float32(weight) for weight in LUMA)
 ZERO, HALF, ONE, TWO, THREE, FOUR, SIX, WHITE = (np.float32(value) for value in (0, 0.5, 1, 2, 3, 4, 6, 255))
 LANES = 8                                # of the vectors in which torch sums what lies side by side
-BLOCK = 512                              # pixels between whose two loops the intermediate results stay near
+BLOCK = 256                              # pixels whose intermediate results stay near
 
 
 @kernel
@@ -73,22 +73,22 @@ def _contrast(pixels, factor, lanes):
 
 @inline
 def _saturation(pixels, factor):
-    red, green, blue = pixels
-    for k in range(pixels.shape[1]):
-        grey = _luma(red[k], green[k], blue[k])
-        red[k] = _clamp(_lerp(grey, red[k], factor), ZERO, WHITE)
-        green[k] = _clamp(_lerp(grey, green[k], factor), ZERO, WHITE)
-        blue[k] = _clamp(_lerp(grey, blue[k], factor), ZERO, WHITE)
+    greys = np.empty(BLOCK, np.float32)
+    for first in range(0, pixels.shape[1], BLOCK):
+        red, green, blue = _block(pixels, first)
+        for k in range(red.size):
+            greys[k] = _luma(red[k], green[k], blue[k])
+        for channel in (red, green, blue):
+            for k in range(channel.size):
+                channel[k] = _clamp(_lerp(greys[k], channel[k], factor), ZERO, WHITE)
 
 
 @inline
 def _hue(pixels, turn):
-    """turn: in sixths of the circle, -3 to 3: one step at the most leads back to 0 to 6. In two loops, or LLVM would
-    not do several pixels at once.
-    """
-    lows, chromas, corners = np.empty((3, BLOCK), np.float32)
+    """turn: in sixths of the circle, -3 to 3: one step at the most leads back to 0 to 6."""
+    lows, chromas, corners = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     for first in range(0, pixels.shape[1], BLOCK):
-        red, green, blue = pixels[:, first : first + BLOCK]
+        red, green, blue = _block(pixels, first)
         for k in range(red.size):
             r, g, b = red[k], green[k], blue[k]
             low, high = min(min(r, g), b), max(max(r, g), b)
@@ -102,8 +102,17 @@ def _hue(pixels, turn):
             lows[k], chromas[k], corners[k] = low, high - low, corner
         for k in range(red.size):
             red[k] = lows[k] + chromas[k] * _clamp(abs(corners[k] - THREE) - ONE, ZERO, ONE)
+        for k in range(green.size):
             green[k] = lows[k] + chromas[k] * _clamp(TWO - abs(corners[k] - TWO), ZERO, ONE)
+        for k in range(blue.size):
             blue[k] = lows[k] + chromas[k] * _clamp(TWO - abs(corners[k] - FOUR), ZERO, ONE)
+
+
+@inline
+def _block(pixels, first):
+    """A few pixels of each channel. Short loops over few arrays are what LLVM does several pixels of at once."""
+    stop = first + BLOCK
+    return pixels[0, first:stop], pixels[1, first:stop], pixels[2, first:stop]
 
 
 @inline
@@ -112,6 +121,7 @@ def _sum(values, lanes):
 
     A level passes its sum on to the next, and starts again, after 16 of its own, or more in the longest rows.
     """
+    lanes = lanes if values.size >= lanes else 1
     width = 4 * lanes
     steps = values.size // width
     power = 4
