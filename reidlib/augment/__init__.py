@@ -1,7 +1,8 @@
 """Augmentation of a whole batch at once, on the device that holds it.
 
 Every random choice comes from the torch.Generator that the caller passes, drawn on the generator's own device: one
-seed gives the same pictures on CPU and GPU, but for rounding, when the generator lives on the CPU.
+seed gives the same pictures on CPU and GPU, but for rounding, when the generator lives on the CPU. The steps in torch
+say what is done (`reidlib.augment.steps`); on the CPU kernels do it faster, bit for bit (`reidlib.augment.fused`).
 Shapes: B images (clips of T frames follow one another), H and W height and width, N draws.
 """
 

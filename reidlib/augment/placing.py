@@ -65,7 +65,7 @@ def turn(images, out, start, stop, frames, flipped, corners, pad, columns, rows,
 def _window(corner, pad, width):
     """How far down and right the window has moved, and which of its columns, from first to last, show the picture."""
     down, right = corner[0] - pad, corner[1] - pad
-    first = min(width, max(0, -right))
+    first = max(0, -right)
     return down, right, first, max(first, min(width, width - right))
 
 
