@@ -33,13 +33,15 @@ class Side:
 
     prepare(*arguments), a function of a module, loads what is needed, compiles, and returns the work, a function
     without arguments; only that is measured. share: the part of the work that it does, 1 for all; times are divided by
-    it. once: measured in the first round alone, for what takes minutes.
+    it. once: measured in the first round alone, for what takes minutes. tell: what to send of the work's answer, found
+    when time and memory have been taken.
     """
 
     prepare: Callable[..., Callable[[], Any]]
     arguments: tuple = ()
     share: float = 1.0
     once: bool = False
+    tell: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def measure(sides: Mapping[str, Side], rounds: int = 3, threads: int = 2) -> dic
     try:
         for name, side in sides.items():
             ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, side.prepare, side.arguments), daemon=True)
+            work = theirs, side.prepare, side.arguments, side.tell
+            process = context.Process(target=_serve, args=work, daemon=True)
             with _environment(dict.fromkeys(THREADS, str(threads))):
                 process.start()
             theirs.close()
@@ -122,7 +125,7 @@ def _receive(name: str, pipe) -> Any:
     return answer
 
 
-def _serve(pipe, prepare: Callable, arguments: tuple) -> None:
+def _serve(pipe, prepare: Callable, arguments: tuple, tell: Callable | None) -> None:
     """A side's process: prepare once, then work whenever asked."""
     work = prepare(*arguments)
     pipe.send(None)
@@ -137,7 +140,9 @@ def _serve(pipe, prepare: Callable, arguments: tuple) -> None:
         answer = work()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         peak = _memory("VmHWM")
-        pipe.send((wall, cpu, peak - before, peak, answer if wants_answer else None))
+        told = (tell(answer) if tell else answer) if wants_answer else None
+        del answer  # or the next round would have to free it
+        pipe.send((wall, cpu, peak - before, peak, told))
 
 
 def _memory(field: str) -> float:

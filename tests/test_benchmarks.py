@@ -109,6 +109,20 @@ def test_each_side_has_its_own_memory_and_answer():
     assert found["large"].total > found["large"].memory
 
 
+def zeros(mebibytes):
+    return lambda: np.zeros(mebibytes << 17)
+
+
+def touched(values):
+    values += 1
+    return len(values) >> 17
+
+
+def test_what_is_told_of_an_answer_is_no_part_of_the_work():
+    found = compare.measure({"zeros": compare.Side(zeros, (200,), tell=touched)}, rounds=2)
+    assert found["zeros"].answer == 200 and found["zeros"].memory < 20  # untouched pages take no memory
+
+
 def test_a_share_of_the_work_is_multiplied_up():
     found = compare._measured([(2.0, 4.0, 1.0, 3.0, "answer")], share=0.5)
     assert found.seconds == [4.0] and found.cpu_seconds == [8.0] and found.memory == 1.0

@@ -1,7 +1,8 @@
 """Augmentation of a whole batch at once, on the device that holds it.
 
 Every random choice comes from the torch.Generator that the caller passes, drawn on the generator's own device: one
-seed gives the same pictures on CPU and GPU, but for rounding, when the generator lives on the CPU.
+seed gives the same pictures on CPU and GPU, but for rounding, when the generator lives on the CPU. The steps in torch
+say what is done (`reidlib.augment.steps`); on the CPU kernels do it faster, bit for bit (`reidlib.augment.fused`).
 Shapes: B images (clips of T frames follow one another), H and W height and width, N draws.
 """
 
@@ -14,9 +15,11 @@ from torch import Generator, Tensor
 from reidlib.augment.boxes import erase, grey_boxes
 from reidlib.augment.colour import NEUTRAL, jitter_colours
 from reidlib.augment.draws import draw_boxes, uniform
+from reidlib.augment.fused import can_fuse, in_kernels
 from reidlib.augment.geometry import affine, flip, pad_and_crop
 from reidlib.augment.pixels import IMAGENET_MEAN, IMAGENET_STD, SCALES, check_pixels, normalise
 from reidlib.augment.policy import SUB_POLICIES, auto_augment
+from reidlib.augment.steps import Draws, in_torch
 
 __all__ = [
     "IMAGENET_MEAN", "IMAGENET_STD", "LATER", "Augmentation", "affine", "auto_augment", "draw_boxes", "erase", "flip",
@@ -144,27 +147,14 @@ class Augmentation:
         policies = self._policies(clips, generator) if self.auto else None
         again = self._erased_boxes(clips, height, width, self.erasing_again, generator) if self.erasing_again else None
 
-        def every(draw: Tensor) -> Tensor:
-            return draw.repeat_interleave(self.frames, dim=0)
-
-        def each(draw: Tensor) -> Tensor:
-            return every(draw).to(images.device, non_blocking=True)
-
+        if again is not None and self.unchanged:
+            again[still] = 0
+        draws = Draws(frames=self.frames, flipped=flipped, corners=corners, turns=turned, jitter=jittered, grey=grey,
+                      erased=(boxes,) if again is None else (boxes, again))
         if policies is not None:
-            images = auto_augment(images, *map(every, policies))
-        if turned is not None:
-            images = affine(images, each(turned))
-        images = pad_and_crop(flip(images, each(flipped)), each(corners), pad=self.pad)
-        if jittered is not None:
-            images = jitter_colours(images, *map(every, jittered))
-        if grey is not None:
-            images = grey_boxes(images, each(grey))
-        images, told = erase(normalise(images, self.scale), each(boxes)), boxes
-        if again is not None:
-            if self.unchanged:
-                again[still] = 0
-            images, told = erase(images, each(again)), again
-        return images, each(told[:, 2] > 0)
+            images = auto_augment(images, *map(draws.every, policies))
+        images = (in_kernels if can_fuse(images) else in_torch)(images, draws, pad=self.pad, scale=self.scale)
+        return images, draws.every(draws.erased[-1][:, 2] > 0).to(images.device, non_blocking=True)
 
     def _erased_boxes(self, clips: int, height: int, width: int, probability: float, generator: Generator) -> Tensor:
         """(clips, 4) boxes, all 0 where nothing is erased."""

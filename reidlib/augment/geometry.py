@@ -30,14 +30,21 @@ def affine(images: Tensor, turns: Tensor) -> Tensor:
 
     turns: (B, 3) degrees clockwise, factor on the size, degrees of shear along the rows.
     """
-    height, width = images.shape[2:]
+    inverses = inverse(turns, *images.shape[2:])
+    grid = F.affine_grid(inverses, list(images.shape), align_corners=False)
+    return F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def inverse(turns: Tensor, height: int, width: int) -> Tensor:
+    """(B, 2, 3) float32: where a pixel comes from, the inverse of turn · shear · scale of `affine`'s (B, 3) turns.
+
+    In coordinates from -1 to 1 along both sides of an image.
+    """
     angle, scale, shear = turns.double().unbind(dim=1)
     angle, tangent = angle.deg2rad(), shear.deg2rad().tan()
     cos, sin = angle.cos(), angle.sin()
-    # Where a pixel comes from, the inverse of turn · shear · scale, in coordinates from -1 to 1 along both sides.
-    inverse = torch.stack((
+    inverses = torch.stack((
         cos - tangent * sin, (sin + tangent * cos) * height / width, torch.zeros_like(cos),
         -sin * width / height, cos, torch.zeros_like(cos),
     ), dim=1) / scale[:, None]
-    grid = F.affine_grid(inverse.view(-1, 2, 3).float(), list(images.shape), align_corners=False)
-    return F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return inverses.view(-1, 2, 3).float()

@@ -30,12 +30,12 @@ def normalise(images: Tensor, scale: str = "imagenet") -> Tensor:
     check_pixels(images)
     if scale not in SCALES:
         raise ValueError(f"scale: want one of {', '.join(SCALES)}, got {scale!r}")
-    mean, std = _moments(scale, images.device)
+    mean, std = moments(scale, images.device)
     return (images.float() - mean) / std
 
 
 @cache
-def _moments(scale: str, device: torch.device) -> tuple[Tensor, Tensor]:
+def moments(scale: str, device: torch.device) -> tuple[Tensor, Tensor]:
     """(3, 1, 1) means and deviations of pixels in [0, 255]; kept on the device, which a copy would wait for."""
     with torch.inference_mode(False):  # they outlive the caller's mode
         mean, std = (255 * torch.tensor(v, device=device).view(3, 1, 1) for v in SCALES[scale])

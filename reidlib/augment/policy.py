@@ -41,7 +41,9 @@ def auto_augment(images: Tensor, drawn: Tensor, chances: Tensor, signs: Tensor) 
                 groups[name, sign * level if name in SIGNED else level].append(row)
         for (name, level), members in groups.items():
             rows = torch.tensor(members).to(images.device, non_blocking=True)
-            pixels = images[rows].round().clamp(0, 255).to(torch.uint8)
+            pixels = images[rows]
+            if images.is_floating_point():
+                pixels = pixels.round().clamp(0, 255).to(torch.uint8)
             images[rows] = _operate(pixels, name, level).to(images.dtype)
     return images
 
