@@ -97,7 +97,8 @@ def _fusion(study: Study) -> list[Need | FusionNeed]:
     needs: list[Need | FusionNeed] = [Need(recipe, _all([vtrm.LOCAL_2])) for recipe in models.values()]
     needs += [FusionNeed(tuple(models.values()), fusion) for fusion in vtrm.ensembles().values()]
     ranked, seed = explored(study), study.profile.seeds[0]
-    if ranked.find(study, seed) or not replace(ranked, files=()).find(study, seed):
+    without = study.data.spec is not None and replace(ranked, files=()).find(study, seed)
+    if not without or ranked.find(study, seed):
         needs.append(ranked)  # not where a record of before lacks the ranking: that is not worth four long trainings
     if study.data.has_labels("test"):
         needs += [Need(recipe, ((ranking, TEST),)) for recipe, ranking in vtrm.table4().values()]
