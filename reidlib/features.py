@@ -73,13 +73,14 @@ def extract(
     own = starts[parallel.own_part(len(starts))]
     quiet = not parallel.is_first() or None
     for start in tqdm(own, desc="features", unit="batch", leave=False, disable=quiet):
-        total, count = None, 0
-        for view in _views(images[start : start + batch], flip, scales):
-            with autocast(images.device, precision), fitting(f"a batch of {batch} images", LOWER):
-                output = model(view)
-            total = output.float() if total is None else total + output.float()
-            count += 1
-        parts.append((total / count).half().cpu())
+        with fitting(f"a batch of {batch} images", LOWER):
+            total, count = None, 0
+            for view in _views(images[start : start + batch], flip, scales):
+                with autocast(images.device, precision):
+                    output = model(view)
+                total = output.float() if total is None else total + output.float()
+                count += 1
+            parts.append((total / count).half().cpu())
     return _finite(parallel.join(torch.cat(parts), len(starts), images.device), names)
 
 
@@ -133,9 +134,10 @@ def extract_tracklets(
     parts, waiting, left = [], [], lengths[own].tolist()[::-1]
     quiet = not parallel.is_first() or None
     for start in tqdm(range(0, len(images), batch), desc="features", unit="batch", leave=False, disable=quiet):
-        with autocast(images.device, precision), fitting(f"a batch of {batch} frames", LOWER):
-            seen = model.frames(normalise(images[start : start + batch], scale))
-        waiting = torch.cat([waiting, seen]) if len(waiting) else seen
+        with fitting(f"a batch of {batch} frames", LOWER):
+            with autocast(images.device, precision):
+                seen = model.frames(normalise(images[start : start + batch], scale))
+            waiting = torch.cat([waiting, seen]) if len(waiting) else seen
         while left and len(waiting) >= left[-1]:
             length = left.pop()
             with autocast(images.device, precision):

@@ -238,7 +238,8 @@ def test_sheet(tmp_path, world):
     data = StudyData(load_profile("smoke"), Dataset("folder", tmp_path, rows, ""))
     figure = figures.audit_sheet(data, table)
     shown = [axis for axis in figure.axes if axis.images]
-    colours = {figures.RIGHT: "right", figures.WRONG: "wrong", figures.NEUTRAL: "unknown"}
+    meant = {figures.RIGHT: "right", figures.WRONG: "wrong", figures.NEUTRAL: "unknown"}
+    colours = {matplotlib.colors.to_hex(colour): words for colour, words in meant.items()}
     found = [
         (
             int(axis.images[0].get_array()[10, 5, 0]) // 20,
