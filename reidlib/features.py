@@ -22,7 +22,10 @@ LAYERS = 3  # outputs that exist at once in a residual network: a block's input,
 
 
 def _within_budget(batch: int, times: float, show: Callable[[], Tensor], device: torch.device, precision: str) -> int:
-    """As many of `batch` images as the budget holds, at least 1; show: shows the model one, `times` as small as any."""
+    """As many of `batch` images as the budget holds, at least 1.
+
+    show: shows the model one image, without gradients; the largest that it will see has `times` as many pixels.
+    """
     sizes = [0]
 
     def weigh(module, given, output):
@@ -128,8 +131,8 @@ def extract_tracklets(
     model.eval()
     own, ends = parallel.own_part(len(found)), [0, *lengths.cumsum(0).tolist()]
     images = images[ends[own.start] : ends[own.stop]]
-    one = normalise(images[:1], scale) if len(images) else None
-    if one is not None:
+    if len(images):
+        one = normalise(images[:1], scale)
         batch = _within_budget(batch, 1.0, lambda: model.frames(one), images.device, precision)
     parts, waiting, left = [], [], lengths[own].tolist()[::-1]
     quiet = not parallel.is_first() or None
