@@ -67,17 +67,31 @@ def in_kernels(images: Tensor, draws: Draws, *, pad: int, scale: str, way: int |
 
 
 def _share(work: Callable[[int, int], None], count: int, values: int) -> None:
-    """work(start, stop) for all of `count` pictures of so many values each, a few at a time."""
+    """work(start, stop) for all of `count` pictures of so many values each, a few at a time.
+
+    The caller works too, and waits for nobody who has not begun: a thread that wakes late holds nothing up, nor does
+    one that a fork left behind.
+    """
     step = max(1, CACHED // values)
-    starts = range(0, count, step)
-    stops = [min(start + step, count) for start in starts]
-    threads = min(torch.get_num_threads(), len(starts), 1 + count * values // WORTH_A_THREAD)
-    if threads == 1:
-        for start, stop in zip(starts, stops, strict=True):
-            work(start, stop)
-        return
-    with ThreadPoolExecutor(threads) as pool:  # one that stayed would not survive a fork
-        list(pool.map(work, starts, stops))
+    parts = [(start, min(start + step, count)) for start in range(0, count, step)]
+    threads = min(torch.get_num_threads(), len(parts), 1 + count * values // WORTH_A_THREAD)
+    left = iter(parts)  # shared: each part is taken once
+
+    def some() -> None:
+        for part in left:
+            work(*part)
+
+    others = [_helpers(threads - 1).submit(some) for _ in range(threads - 1)]
+    some()
+    for other in others:
+        if not other.cancel():
+            other.result()
+
+
+@cache
+def _helpers(count: int) -> ThreadPoolExecutor:
+    """So many threads that stay: a new one often waits for several milliseconds until it has a processor."""
+    return ThreadPoolExecutor(count)
 
 
 def _room(shape: tuple[int, ...]) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import platform
 from concurrent.futures import ThreadPoolExecutor
 
@@ -127,20 +129,62 @@ def test_threads_change_nothing(monkeypatch):
     """Neither how many there are nor how the pictures are shared among them; and torch keeps its own number."""
     images, options = pixels(12), Augmentation(pad=2, frames=2, **EVERYTHING)
     alone = options.apply(images, seeded())
-    monkeypatch.setattr(fused, "CACHED", 1)
-    monkeypatch.setattr(fused, "WORTH_A_THREAD", 1)
+    shared_out(monkeypatch)
     used = []
 
-    class Counted(ThreadPoolExecutor):
-        def __init__(self, threads):
-            used.append(threads)
-            super().__init__(threads)
+    def counted(count):
+        used.append(count)
+        return helpers(count)
 
-    monkeypatch.setattr(fused, "ThreadPoolExecutor", Counted)
+    helpers = fused._helpers
+    monkeypatch.setattr(fused, "_helpers", counted)
+    torch.set_num_threads(1)
     assert torch.equal(options.apply(images, seeded()), alone) and not used
     torch.set_num_threads(3)
-    assert torch.equal(options.apply(images, seeded()), alone) and used == [3]
+    assert torch.equal(options.apply(images, seeded()), alone) and set(used) == {2}
     assert torch.get_num_threads() == 3
+
+
+def shared_out(monkeypatch):
+    """Few pictures are few parts otherwise, and one thread does them."""
+    monkeypatch.setattr(fused, "CACHED", 1)
+    monkeypatch.setattr(fused, "WORTH_A_THREAD", 1)
+
+
+@known
+def test_several_callers_at_once_share_the_threads(monkeypatch):
+    """As a data loader's thread does beside an evaluation; each gets its own pictures, done."""
+    images, options = pixels(12), Augmentation(pad=2, **EVERYTHING)
+    alone = [options.apply(images, seeded(seed)) for seed in range(8)]
+    shared_out(monkeypatch)
+    torch.set_num_threads(2)
+    with ThreadPoolExecutor(4) as callers:
+        found = list(callers.map(lambda seed: options.apply(images, seeded(seed)), range(8)))
+    assert all(map(torch.equal, found, alone))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_forked_process_waits_for_no_thread(monkeypatch):
+    """Those of the parent stay behind, and never answer; the child is given half a minute.
+
+    Without torch, whose own threads do not survive a fork.
+    """
+    shared_out(monkeypatch)
+    torch.set_num_threads(2)
+
+    def done() -> list[tuple[int, int]]:
+        parts = []
+        fused._share(lambda *part: parts.append(part), 12, 1)
+        return sorted(parts)
+
+    want = [(i, i + 1) for i in range(12)]
+    assert done() == want
+    child = multiprocessing.get_context("fork").Process(target=lambda: os._exit(done() != want), daemon=True)
+    child.start()
+    child.join(30)
+    code = child.exitcode
+    child.kill()
+    assert code == 0
 
 
 @known
