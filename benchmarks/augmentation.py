@@ -1,6 +1,6 @@
 """A batch augmented at once, against torchvision's transforms one image after the other.
 
-    python -m benchmarks.augmentation [--batch 128] [--height 256] [--width 128] [--rounds 5]
+    python -m benchmarks.augmentation [--batch 128] [--height 256] [--width 128] [--rounds 7]
 
 Both have the same probabilities and strengths. torchvision works on PIL images, as data loaders have them, with the
 erasing on tensors; it has no local grey, so ours does one thing more where everything is on. With one thread each, too,
@@ -71,7 +71,7 @@ def moments(images: torch.Tensor) -> tuple[np.ndarray, float]:
 
 
 def main(argv=None) -> None:
-    options = arguments.read(__doc__, argv, peers=False, batch=128, height=256, width=128, rounds=5)
+    options = arguments.read(__doc__, argv, peers=False, batch=128, height=256, width=128, rounds=7)
     size = (options.batch, options.height, options.width)
     rows, checks = [], {}
     sides = {"reidlib": ours, "torchvision": of_torchvision}

@@ -95,7 +95,7 @@ def adversarial_difference(queries: int = 60, gallery: int = 600) -> float:
 
 
 def main(argv=None) -> None:
-    options = arguments.read(__doc__, argv, queries=468, gallery=8703, rounds=3)
+    options = arguments.read(__doc__, argv, queries=468, gallery=8703, rounds=7)
     size = (options.queries, options.gallery)
     shown = f"{size[0]:,} × {size[1]:,}"
     sides = {"reidlib": Side(ours, size), "dense numpy": Side(of_dense, size, once=True)}

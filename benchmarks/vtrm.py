@@ -1,6 +1,6 @@
 """VTRM and voting against the report's Algorithms 1 and 2 in straightforward numpy and Python.
 
-    python -m benchmarks.vtrm [--queries 468] [--gallery 8703] [--sample 4] [--rounds 3]
+    python -m benchmarks.vtrm [--queries 468] [--gallery 8703] [--sample 4] [--rounds 7]
 
 The algorithms treat one query after the other alike, so theirs are measured on `sample` queries and multiplied up.
 """
@@ -73,7 +73,7 @@ def adversarial_disagreements() -> dict[str, int]:
 
 
 def main(argv=None) -> None:
-    options = arguments.read(__doc__, argv, peers=False, queries=468, gallery=8703, sample=4, rounds=3)
+    options = arguments.read(__doc__, argv, peers=False, queries=468, gallery=8703, sample=4, rounds=7)
     size = (options.queries, options.gallery, min(options.sample, options.queries))
     shown, share = f"{size[0]:,} × {size[1]:,}", size[2] / size[0]
     numpy_name, python_name = "Algorithm 1 in numpy", "Algorithm 2 in Python"

@@ -77,6 +77,18 @@ def test_a_goal_is_met_by_its_bound_and_on_the_right_side(tmp_path):
     assert json.loads((tmp_path / "later.json").read_text())["rows"][0]["bound"] == 3
 
 
+def test_the_goals_on_a_gpu_count_where_they_were_measured():
+    """A training on the CPU has none."""
+    ratios = {"what": "ratios", "real_over_fixed_time": 1.05, "times_conventional": 2.49}
+    record = {"title": "Training MGN (big) at 384 x 128, batches of 128, bf16", "rows": [ratios], "order": 100,
+              "machine": {"device": "NVIDIA H100", "commit": "c0ffee"}}
+    shown = page.page([record | {"name": "training-cuda"}])
+    assert "Of 2 goals 1 are met and 1 are missed." in shown
+    assert "| training step, MGN (big), NVIDIA H100 | 384 x 128, batches of 128, bf16 | conventional loader |" in shown
+    assert "2.49 × | **no** |" in shown and "1.05 × | yes |" in shown
+    assert "goals" not in page.page([record | {"name": "training-cpu"}])
+
+
 def test_no_record_no_page():
     with pytest.raises(ValueError, match="python -m benchmarks.run"):
         page.page([])

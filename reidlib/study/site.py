@@ -22,7 +22,8 @@ NAMED = {  # the theme's HTML -> the same for a screen reader, too
     '<summary><span class="toctree-toggle"': '<summary aria-label="The pages below"><span class="toctree-toggle"',
     '<div role="list" class="citation-list">': '<div class="citation-list">',
     ' role="doc-biblioentry"': "",
-    '<figure class="curves">': '<figure class="curves" tabindex="0">',  # wider than a phone: the keys scroll it
+    '<figure class="curves">': '<figure class="curves" tabindex="0">',  # wider than a phone: the keys scroll them
+    '<figure class="align-default"': '<figure class="align-default" tabindex="0"',
 }
 UNUSED = ("*.map", "*.ttf")  # of the theme: for its authors, and for browsers without WOFF2
 
