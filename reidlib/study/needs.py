@@ -10,6 +10,7 @@ from reidlib.study import budgets
 from reidlib.study.costs import CostNeed
 from reidlib.study.data import EVALUATED, TEST, VAL, Scene
 from reidlib.study.factorial import FactorialNeed
+from reidlib.study.fused import fuse, fuse_key
 from reidlib.study.fusing import RANKING, Fusion
 from reidlib.study.long_tracklet import TOLD, MemoryNeed
 from reidlib.study.ranking import Ranking
@@ -57,11 +58,11 @@ class FusionNeed:
         return (self.scene,)
 
     def find(self, study: Study, seed: int) -> Entry | None:
-        key = study.fuse_key(self.recipes, seed, self.fusion, self.scene)
+        key = fuse_key(study, self.recipes, seed, self.fusion, self.scene)
         return study.store.find("fuse", key, needs=next(iter(self.files), None))
 
     def compute(self, study: Study, seed: int) -> Entry:
-        return study.fuse(self.recipes, seed, self.fusion, self.scene, needs=next(iter(self.files), None))
+        return fuse(study, self.recipes, seed, self.fusion, self.scene, needs=next(iter(self.files), None))
 
 
 # What one process computes when the runs are there. Each has: recipes and scenes, whose features it reads; seeds, () of

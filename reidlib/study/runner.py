@@ -5,7 +5,7 @@ features  (train, split)                           -> float16 features with thei
 examine   (train)                                  -> what a model of clips looks at, see `reidlib.study.examining`
 attend    (train)                                  -> what its attention weighs, see `reidlib.study.attending`
 evaluate  (features, ranking)                      -> mAP, CMC, mINP, the average precision of every query
-fuse      (features of several runs)               -> the same of their rankings fused, and the fused ranking
+fuse      (features of several runs)               -> the same of their rankings fused, see `reidlib.study.fused`
 factorial (features of several runs)               -> every post-processing, scored and timed, `reidlib.study.factorial`
 cost      (recipe)                                 -> seconds of an iteration and an image, see `reidlib.study.costs`
 """
@@ -13,7 +13,7 @@ cost      (recipe)                                 -> seconds of an iteration an
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +32,6 @@ from reidlib.optimisation import make_centers
 from reidlib.study.clips import LABELS, batches_of
 from reidlib.study.data import SPLITS, VAL, Scene, StudyData
 from reidlib.study.following import follower, scene_tensors
-from reidlib.study.fusing import RANKING, Fusion, save_ranking, score_fused
 from reidlib.study.profile import Profile, label
 from reidlib.study.provenance import Stopwatch, make_deterministic
 from reidlib.study.ranking import KEPT_GALLERIES, Gallery, Ranking, score
@@ -108,10 +107,6 @@ class Study:
     def evaluate_key(self, recipe: Recipe, seed: int, ranking: Ranking, scene: Scene = VAL) -> str:
         config = plain(ranking) | {"query_frame": scene.query_frame}
         return key_of("evaluate", VERSIONS["evaluate"], config, [self.features_key(recipe, seed, scene)])
-
-    def fuse_key(self, recipes: Sequence[Recipe], seed: int, fusion: Fusion, scene: Scene = VAL) -> str:
-        config = plain(fusion) | {"query_frame": scene.query_frame}
-        return key_of("fuse", VERSIONS["fuse"], config, [self.features_key(r, seed, scene) for r in recipes])
 
     def train(self, recipe: Recipe, seed: int) -> Entry:
         """The run of a recipe (as the report has it) at the profile's scale, with one seed; its weights at hand."""
@@ -257,26 +252,6 @@ class Study:
             return self.record("evaluate", config, watch) | {"row": recipe.row, "metrics": metrics}
 
         return self.store.get("evaluate", self.evaluate_key(recipe, seed, ranking, scene), compute)
-
-    def fuse(
-        self, recipes: Sequence[Recipe], seed: int, fusion: Fusion, scene: Scene = VAL, *, needs: str | None = None
-    ) -> Entry:
-        """The metrics of several runs of one seed fused; the galleries are the same images in the same order.
-
-        needs: RANKING asks for the ranking too, `ranking.safetensors`, which most are published without.
-        """
-        parents = [self.features_key(recipe, seed, scene) for recipe in recipes]
-
-        def compute(folder: Path, work: Path) -> dict[str, Any]:
-            watch = Stopwatch(torch.device("cpu"))
-            metrics, ranking = score_fused((self.gallery(recipe, seed, scene) for recipe in recipes), fusion)
-            save_ranking(folder / RANKING, ranking)
-            data = self.scene_data(recipes[0], seed, scene)
-            config = {"fusion": asdict(fusion), "scene": asdict(scene), "seed": seed, "data": data.manifest_hash}
-            config |= {"members": [recipe.row for recipe in recipes], "parents": parents}
-            return self.record("fuse", config, watch) | {"row": f"{len(recipes)} models", "metrics": metrics}
-
-        return self.store.get("fuse", self.fuse_key(recipes, seed, fusion, scene), compute, needs=needs)
 
     def _train_config(self, recipe: Recipe, seed: int) -> dict[str, Any]:
         data = self.data_for(recipe, seed)

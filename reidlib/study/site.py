@@ -25,6 +25,8 @@ NAMED = {  # the theme's HTML -> the same for a screen reader, too
     '<figure class="curves">': '<figure class="curves" tabindex="0">',  # wider than a phone: the keys scroll them
     '<figure class="align-default"': '<figure class="align-default" tabindex="0"',
 }
+CELL = re.compile(r"<td[ >].*?</td>", re.DOTALL)
+TOGETHER = re.compile(r"(?<=\d) (?=± \d)|(?<=\d ±) (?=\d)|(?<=\d,) (?=[+−]?[\d.]+\])")  # 81.2 ± 3.7, [−1.0, +1.9]
 UNUSED = ("*.map", "*.ttf")  # of the theme: for its authors, and for browsers without WOFF2
 
 
@@ -70,13 +72,17 @@ def leave_out_thebe(app: Sphinx, pagename: str, templatename: str, context: dict
 
 
 def name_parts(app: Sphinx, error: Exception | None) -> None:
-    """Says what the theme's buttons are; a bibliography's roles, deprecated and wrongly nested, go."""
+    """Says what the theme's buttons are; a bibliography's roles, deprecated and wrongly nested, go.
+
+    And keeps the parts of a measured number in a table on one line.
+    """
     if error is not None or app.builder.format != "html":
         return
     for path in Path(app.outdir).rglob("*.html"):
         text = before = path.read_text(encoding="utf-8")
         for old, new in NAMED.items():
             text = text.replace(old, new)
+        text = CELL.sub(lambda cell: TOGETHER.sub("&nbsp;", cell[0]), text)
         if text != before:
             path.write_text(text, encoding="utf-8")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reidlib.study.data import VAL, Scene
+from reidlib.study.fused import fuse
 from reidlib.study.fusing import Fusion
 from reidlib.study.ranking import Gallery, Ranking, score
 from reidlib.study.recipe import Recipe
@@ -45,7 +46,7 @@ def result(study: Study, recipe: Recipe, ranking: Ranking, scene: Scene = VAL) -
 
 def fused(study: Study, recipes: Sequence[Recipe], fusion: Fusion, scene: Scene = VAL) -> Result:
     """Several recipes fused, once for each of the profile's seeds."""
-    return Result([study.fuse(recipes, seed, fusion, scene) for seed in study.profile.seeds])
+    return Result([fuse(study, recipes, seed, fusion, scene) for seed in study.profile.seeds])
 
 
 @dataclass(frozen=True)

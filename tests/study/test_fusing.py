@@ -12,6 +12,7 @@ import torch
 from reidlib.checkpoint import load_tensors
 from reidlib.retrieval import fusion as fusing
 from reidlib.retrieval import vtrm
+from reidlib.study.fused import fuse
 from reidlib.study.fusing import RANKING, Fusion, rank_fused, save_ranking, score_fused, sum_curve, votes
 from reidlib.study.needs import FusionNeed
 from reidlib.study.profile import load_profile
@@ -157,7 +158,7 @@ def test_the_fused_ranking_lies_beside_its_record(tmp_path, monkeypatch, galleri
     rows = list(recipes.table1())
     monkeypatch.setattr(Study, "gallery", lambda self, recipe, *_: galleries[rows.index(recipe.row)])
     study = Study(load_profile("smoke"), Store(tmp_path))
-    entry = study.fuse(list(recipes.table1().values()), 0, fusion)
+    entry = fuse(study, list(recipes.table1().values()), 0, fusion)
     assert torch.equal(entry.tensors(RANKING)["ranking"].long(), rank_fused(galleries, fusion)[0])
 
 

@@ -9,6 +9,7 @@ import torch
 
 from reidlib.study import jobs, plans, pool
 from reidlib.study.data import TEST, VAL, StudyData
+from reidlib.study.fused import fuse_key
 from reidlib.study.fusing import RANKING
 from reidlib.study.needs import CHAPTERS, FusionNeed, Need
 from reidlib.study.profile import load_profile
@@ -44,7 +45,7 @@ def test_members_of_a_fusion_are_trained_for_it(study, monkeypatch):
     fusion = vtrm.ensembles()["5-Model Ensemble"]
     assert len(plans._jobs(study, ["fusion"])) == 2 * 5
     for seed in study.profile.seeds:
-        key = study.fuse_key(list(vtrm.table3().values()), seed, fusion)
+        key = fuse_key(study, list(vtrm.table3().values()), seed, fusion)
         study.store.get("fuse", key, lambda folder, work: {})
     assert plans._jobs(study, ["fusion"]) == [], "a fusion that is recorded wants no members"
     whole = FusionNeed(tuple(vtrm.table3().values()), fusion, seeds=(1,), files=(RANKING,))
@@ -68,10 +69,10 @@ def test_real_data_are_asked_without_knobs_and_without_hidden_labels(study, monk
 
 def test_order_of_models_is_part_of_no_key(study):
     recipes, fusion = list(vtrm.table3().values()), vtrm.ensembles()["5-Model Ensemble"]
-    keys = {study.fuse_key(order, 0, fusion) for order in (recipes, recipes[::-1])}
+    keys = {fuse_key(study, order, 0, fusion) for order in (recipes, recipes[::-1])}
     assert len(keys) == 1
-    assert study.fuse_key(recipes[:4], 0, fusion) not in keys
-    assert study.fuse_key(recipes, 0, fusion, TEST) not in keys
+    assert fuse_key(study, recipes[:4], 0, fusion) not in keys
+    assert fuse_key(study, recipes, 0, fusion, TEST) not in keys
 
 
 def test_first_models_come_first_and_once(study, monkeypatch):
