@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from functools import partial
 
 import pytest
 import torch
 
+from benchmarks import training
 from reidlib.study.estimate import speeds
-from reidlib.study.provenance import ROOT
 
 
-@pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark_of_training", ROOT / "benchmarks" / "training.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_every_row_measures_something(benchmark, tmp_path, monkeypatch):
+def test_every_row_measures_something(tmp_path, monkeypatch):
     monkeypatch.setenv("REID_DATA", str(tmp_path))
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
 
     def here(arguments, seconds):
         path = tmp_path / "compiled.json"
-        benchmark.compiled_rows(benchmark.Bench("cpu", tiny=True), path)
+        training.compiled_rows(training.Bench("cpu", tiny=True), path)
         return json.loads(path.read_text())
 
-    monkeypatch.setattr(benchmark, "in_another_process", here)
+    monkeypatch.setattr(training, "in_another_process", here)
     out = tmp_path / "records" / "training-cpu.json"
     arguments = ["training.py", "--device", "cpu", "--tiny", "--seconds", "100000", "--out", str(out)]
     monkeypatch.setattr("sys.argv", arguments)
-    benchmark.main()
+    training.main()
     record = json.loads(out.read_text())
     assert record["title"].startswith("Training MGN (resnet18_ibn, width 0.125) at 48 x 32, batches of 16, fp32")
     assert not [row for row in record["rows"] if "failed" in row or "left_out" in row]
@@ -46,8 +37,8 @@ def test_every_row_measures_something(benchmark, tmp_path, monkeypatch):
     assert [speed.device for speed in speeds(out.parent, ["cpu", "cuda"])] == [record["machine"]["device"]]
 
 
-def test_a_row_that_fails_and_one_without_time_are_rows(benchmark, tmp_path):
-    record = benchmark.Record(benchmark.Bench("cpu", tiny=True), tmp_path / "out.json", until=0.0)
+def test_a_row_that_fails_and_one_without_time_are_rows(tmp_path):
+    record = training.Record(training.Bench("cpu", tiny=True), tmp_path / "out.json", until=0.0)
     assert record.row("late", lambda: 1.0) is None
     record.until = float("inf")
     assert record.row("broken", lambda: 1 / 0) is None and record.row("whole", lambda: 2.0) == 2.0
@@ -57,8 +48,8 @@ def test_a_row_that_fails_and_one_without_time_are_rows(benchmark, tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says so where there is no CUDA device")
-def test_without_a_device_it_says_so_and_writes_nothing(benchmark, tmp_path, monkeypatch, capsys):
+def test_without_a_device_it_says_so_and_writes_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["training.py", "--out", str(tmp_path / "out.json")])
-    benchmark.main()
+    training.main()
     assert "no CUDA device here, and nothing is measured" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
