@@ -97,10 +97,7 @@ def _fusion(study: Study) -> list[Need | FusionNeed]:
     models = vtrm.table3()
     needs: list[Need | FusionNeed] = [Need(recipe, _all([vtrm.LOCAL_2])) for recipe in models.values()]
     needs += [FusionNeed(tuple(models.values()), fusion) for fusion in vtrm.ensembles().values()]
-    ranked, seed = explored(study), study.profile.seeds[0]
-    without = study.data.spec is not None and replace(ranked, files=()).find(study, seed)
-    if not without or ranked.find(study, seed):
-        needs.append(ranked)  # not where a record of before lacks the ranking: that is not worth four long trainings
+    needs.append(explored(study))
     if study.data.has_labels("test"):
         needs += [Need(recipe, ((ranking, TEST),)) for recipe, ranking in vtrm.table4().values()]
         needs += [Need(recipe, _all([vtrm.LOCAL_1], [TEST])) for recipe in models.values()]
