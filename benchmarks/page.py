@@ -20,7 +20,7 @@ import matplotlib
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from benchmarks.compare import RECORDS, ROOT
+from benchmarks.compare import RECORDS, ROOT, row
 from reidlib.study.style import MARKS, PALETTE, SIZE, WIDTH
 
 BOOK = ROOT / "book"
@@ -60,7 +60,7 @@ def page(records: Sequence[Mapping], killed: Mapping | None = None) -> str:
     titled = [record for record in records if "title" in record]
     records = [record for record in records if "title" not in record]
     rows = [row for record in records for row in record["rows"]]
-    rows += [row for record in titled for row in on_a_gpu(record)]
+    rows += [goal for record in titled for goal in on_a_gpu(record)]
     parts = [HEAD]
     if rows:
         parts += [_summary(rows), _goals(rows), _sides(rows), _checks(records)]
@@ -80,18 +80,16 @@ def page(records: Sequence[Mapping], killed: Mapping | None = None) -> str:
 
 def on_a_gpu(record: Mapping) -> list[dict[str, Any]]:
     """The goals that a training with CUDA has, as rows of the table of goals; none for other records."""
-    ratios = next((row for row in record["rows"] if row.get("what") == "ratios"), None)
+    ratios = next((found for found in record["rows"] if found.get("what") == "ratios"), None)
     if record["name"] != "training-cuda" or ratios is None:
         return []
     model, size = re.fullmatch(r"Training (.+?) at (.+)", record["title"]).groups()
-    real, gain = ratios["real_over_fixed_time"], ratios["times_conventional"]
     work = f"training step, {model}, {record['machine']['device']}"
-    common = {"size": size, "unit": "×", "sides": {}}
     return [
-        {"work": work, "against": "the same on a fixed tensor", "goal": "at most 1.1 times its time", "value": real,
-         "met": real <= 1.1} | common,
-        {"work": work, "against": "conventional loader", "goal": "at least 2.5 times as many images a second",
-         "value": gain, "met": gain >= 2.5} | common,
+        row(work, size, "the same on a fixed tensor", "at most 1.1 times its time", ratios["real_over_fixed_time"],
+            at_most=1.1),
+        row(work, size, "conventional loader", "at least 2.5 times as many images a second",
+            ratios["times_conventional"], at_least=2.5),
     ]
 
 

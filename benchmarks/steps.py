@@ -1,7 +1,4 @@
-"""A step of training, timed: on a fixed tensor, on real batches of a world, and with a conventional loader's batches.
-
-What `benchmarks.training` puts side by side.
-"""
+"""A step of training, timed on a fixed tensor and on real batches of a world, for `benchmarks.training`."""
 
 from __future__ import annotations
 

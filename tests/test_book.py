@@ -138,6 +138,13 @@ def text(tag) -> str:
     return tag.get_text(" ", strip=True)[:80]
 
 
+def test_a_measured_number_is_not_broken_over_lines(pages):
+    """Its deviation and the bounds of its interval stand on one line: spaces between them do not break."""
+    cells = [cell.get_text() for page in pages.values() for cell in page.select("td")]
+    assert sum("\u00a0±\u00a0" in cell for cell in cells) > 100
+    assert not [cell for cell in cells if re.search(r"\d ± ?\d|\d ?± \d|\[[+−]?[\d.]+, [+−]?[\d.]+\]", cell)]
+
+
 def test_no_page_shows_an_error(pages):
     for name, page in pages.items():
         article = page.find("article")

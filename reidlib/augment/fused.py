@@ -17,7 +17,7 @@ from reidlib.augment.pixels import moments
 from reidlib.augment.steps import Draws, in_torch
 
 CACHED = 2**17                           # values at a time: float32, they fit a core's own cache
-WORTH_A_THREAD = 2**20                   # values for which it pays to start a thread
+WORTH_A_THREAD = 2**20                   # values for which it pays to wake a thread
 
 
 def can_fuse(images: Tensor) -> bool:
