@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from reidlib.study.data import VIDEO, WORLDS
 from reidlib.study.profile import Profile, label
+from reidlib.study.provenance import device_of
 from reidlib.study.recipe import Recipe
 from reidlib.study.runner import Study
 from reidlib.study.store import Entry
@@ -106,7 +107,7 @@ def facts_box(entries: Iterable[Entry], name: str) -> str:
     lines = [
         f"- {len(entries)} records, {total / 60:.1f} minutes of computing in all",
         f"- commits: {_set(_commit(entry) for entry in entries)}",
-        f"- device: {_set(entry.record['device'] for entry in entries)}",
+        f"- device: {_set(device_of(entry.record) for entry in entries)}",
         f"- versions: {_set(', '.join(f'{n} {v}' for n, v in e.record['versions'].items()) for e in entries)}",
         f"- between {min(e.record['start'] for e in entries)} and {max(e.record['end'] for e in entries)}",
     ]

@@ -8,6 +8,7 @@ import platform
 import resource
 import subprocess
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -83,6 +84,11 @@ def device_name(device: torch.device) -> str:
         return torch.cuda.get_device_name(device) + mode
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'s' if threads > 1 else ''}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def device_of(record: Mapping) -> str:
+    """A record's device, as `device_name` says it today: records of before say "1 threads"."""
+    return record["device"].replace(" 1 threads", " 1 thread")
 
 
 def _git(*arguments: str) -> str | None:

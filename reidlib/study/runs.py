@@ -22,6 +22,7 @@ from reidlib.study.fusing import Fusion
 from reidlib.study.needs import CHAPTERS, JOINT
 from reidlib.study.page import changes_rows
 from reidlib.study.profile import Profile
+from reidlib.study.provenance import device_of
 from reidlib.study.ranking import Ranking
 from reidlib.study.recipe import Recipe
 from reidlib.study.runner import Study
@@ -135,7 +136,7 @@ def _training(runs: Sequence[Entry], ranked: Sequence[Entry], recipes: Mapping) 
                     f"{run.record['images']:,}",
                     f"{run.record['parameters']:,}",
                     f"{run.record['seconds']:.0f}",
-                    run.record["device"],
+                    device_of(run.record),
                     (run.record["commit"] or "none")[:10],
                     _link(run, run.key[:SHORT]),
                 ]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from reidlib.study.executed import VERDICTS, Page, Table, read_page
 from reidlib.study.needs import CHAPTERS
+from reidlib.study.provenance import device_of
 from reidlib.study.runs import runs_pages
 from reidlib.study.store import Entry, all_entries
 from reidlib.study.tables import markdown
@@ -175,7 +176,7 @@ def _records_table(entries: Sequence[Entry]) -> str:
 def _versions_table(entries: Sequence[Entry]) -> str:
     newest = max((entry.record for entry in entries), key=lambda record: record["end"])
     rows = [[name, version] for name, version in newest["versions"].items()]
-    rows.append(["device", newest["device"]])
+    rows.append(["device", device_of(newest)])
     others = sum(entry.record["versions"] != newest["versions"] for entry in entries)
     caption = (
         f"What the newest record was computed with, on {newest['end'][:10]}; {others or 'none'} of the "
