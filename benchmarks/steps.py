@@ -36,7 +36,7 @@ class Bench:
         self.cuda, self.tiny = device == "cuda", tiny
         large, small = ("smoke", "smoke") if tiny else PROFILES[device]
         self.recipe, self.small = (self._scaled(name) for name in (large, small))
-        self.steps = 2 if tiny else 30 if self.cuda else 8  # timed, after as many that are not
+        self.steps = 2 if tiny else 30  # timed, after as many that are not
         self.workers = 2 if tiny else os.cpu_count() or 1
         self.loader_seconds = 1.0 if tiny else 5.0
         if not self.cuda:

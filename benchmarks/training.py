@@ -1,7 +1,8 @@
 """Speed of a training step: real batches against a fixed tensor, a conventional loader, the device's matrix rate.
 
     python -m benchmarks.training                  on a CUDA device, MGN-ResNet-50-ibn at 384 x 128, batches of 128
-    python -m benchmarks.training --device cpu     on one core, the laptop profile's MGN, for `reid plan`
+    python -m benchmarks.training --device cpu     on one core, the laptop profile's MGN, for `reid plan`; and how much
+                                                   sooner a worker of the pool has done it, see `reidlib.study.pool`
     python -m benchmarks.training --device cpu --tiny --out tiny.json     every line once, at the smoke profile
 
 Everything is measured in one run, on images of the Courtside world, which is rendered first. The record,
@@ -31,7 +32,10 @@ import torch
 from benchmarks.conventional import conventional, loader_alone
 from benchmarks.steps import Bench, compiled_fixed, fixed_tensor, graphed, matrix_rate, real_batches, waits
 from reidlib.study.estimate import memory, network_of
+from reidlib.study.pool import MEMORY
 from reidlib.study.provenance import ROOT, device_name, source, versions
+
+COMPILED, WORKER = "compiled", "worker"  # rows that want a process of their own
 
 
 class Record:
@@ -87,20 +91,29 @@ class Record:
         self.path.write_text(json.dumps(self.content, indent=1) + "\n")
 
 
-def in_another_process(arguments: argparse.Namespace, seconds: float) -> dict[str, Any]:
-    """Steps with torch.compile, whose compiler cannot be stopped from within."""
+def in_another_process(arguments: argparse.Namespace, seconds: float, alone: str) -> dict[str, Any]:
+    """Steps with torch.compile, whose compiler cannot be stopped from within; or in a worker of the study's pool."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "compiled.json"
-        command = [sys.executable, "-m", "benchmarks.training", "--compiled"]
+        path = Path(folder) / "row.json"
+        command = [sys.executable, "-m", "benchmarks.training", "--alone", alone]
         command += ["--device", arguments.device, "--out", str(path)]
         command += ["--tiny"] if arguments.tiny else []
+        env = os.environ | (MEMORY if alone == WORKER else {})
         try:
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
+            done = subprocess.run(
+                command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=seconds, check=False
+            )
         except subprocess.TimeoutExpired:
-            return {"failed": f"not compiled within {seconds:.0f} s"}
+            return {"failed": f"not done within {seconds:.0f} s"}
         if done.returncode:
             return {"failed": done.stderr.strip().splitlines()[-1][:300]}
         return json.loads(path.read_text())
+
+
+def worker_row(bench: Bench, path: Path) -> None:
+    """What the other process measures where it takes memory as the pool's workers do."""
+    seconds, _ = real_batches(bench, bench.recipe)
+    path.write_text(json.dumps({"step_ms": 1e3 * seconds, "images_per_second": bench.batch / seconds}))
 
 
 def compiled_rows(bench: Bench, path: Path) -> None:
@@ -131,6 +144,10 @@ def measure(bench: Bench, record: Record, arguments: argparse.Namespace) -> None
     after = record.row("fixed tensor, again", lambda: fixed_tensor(bench))
     usual = record.row("conventional loader", lambda: conventional(bench), least=15)
     record.row("conventional loader, nobody trains", lambda: loader_alone(bench), least=12)
+    if not bench.cuda:
+        left = record.until - time.monotonic()
+        worker = record.row("real batches, a worker's memory", lambda: in_another_process(arguments, left, WORKER))
+        again = record.row("real batches, again", lambda: real_batches(bench, recipe)[0])
     small = record.row("real batches, smaller network", lambda: {"step_ms": 1e3 * real_batches(bench, bench.small)[0]})
 
     ratios: dict[str, Any] = {"tflop_per_step": network.flop / 1e12}
@@ -138,6 +155,8 @@ def measure(bench: Bench, record: Record, arguments: argparse.Namespace) -> None
         ratios["real_over_fixed_time"] = real / ((before + after) / 2)
     if real and usual:
         ratios["times_conventional"] = usual / real
+    if real and not bench.cuda and again and "step_ms" in (worker or {}):
+        ratios["worker_over_real_time"] = worker["step_ms"] / 1e3 / ((real + again) / 2)
     if real and rate:
         ratios["share_of_matrix_rate"] = network.flop / real / 1e12 / rate["tflop_per_second"]
     if peak.get("bytes"):
@@ -159,7 +178,7 @@ def measure(bench: Bench, record: Record, arguments: argparse.Namespace) -> None
     record.row("fixed tensor, optimiser not fused", lambda: fixed_tensor(bench, fused=False))
     record.row("fixed tensor, cuDNN's search for kernels", lambda: fixed_tensor(bench, search=True))
     left = record.until - time.monotonic()
-    record.row("real batches, torch.compile", lambda: in_another_process(arguments, left), least=20)
+    record.row("real batches, torch.compile", lambda: in_another_process(arguments, left, COMPILED), least=20)
 
 
 def main() -> None:
@@ -168,7 +187,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="at the smoke profile, for a test of this file")
     parser.add_argument("--seconds", type=float, default=100.0, help="rows that would begin later are left out")
     parser.add_argument("--out", type=Path, help="(default: book/records/benchmarks/training-<device>.json)")
-    parser.add_argument("--compiled", action="store_true", help=argparse.SUPPRESS)  # the other process
+    parser.add_argument("--alone", choices=(COMPILED, WORKER), help=argparse.SUPPRESS)  # the other process
     arguments = parser.parse_args()
     until = time.monotonic() + arguments.seconds
     if arguments.device == "cuda" and not torch.cuda.is_available():
@@ -178,7 +197,9 @@ def main() -> None:
         parser.error("--tiny: wants --out, its numbers are no record")
     bench = Bench(arguments.device, arguments.tiny)
     path = arguments.out or ROOT / "book" / "records" / "benchmarks" / f"training-{arguments.device}.json"
-    if arguments.compiled:
+    if arguments.alone == WORKER:
+        worker_row(bench, path)
+    elif arguments.alone == COMPILED:
         if arguments.tiny:  # the compiler itself takes minutes on a processor
             torch.compile = partial(torch.compile, backend="aot_eager")
         compiled_rows(bench, path)

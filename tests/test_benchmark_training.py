@@ -16,9 +16,9 @@ def test_every_row_measures_something(tmp_path, monkeypatch):
     monkeypatch.setenv("REID_DATA", str(tmp_path))
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
 
-    def here(arguments, seconds):
-        path = tmp_path / "compiled.json"
-        training.compiled_rows(training.Bench("cpu", tiny=True), path)
+    def here(arguments, seconds, alone):
+        path = tmp_path / "row.json"
+        {"compiled": training.compiled_rows, "worker": training.worker_row}[alone](training.Bench("cpu", True), path)
         return json.loads(path.read_text())
 
     monkeypatch.setattr(training, "in_another_process", here)
@@ -32,8 +32,9 @@ def test_every_row_measures_something(tmp_path, monkeypatch):
     rows = {row["what"]: row for row in record["rows"]}
     assert rows["images of the world"]["images"] == 200 and rows["waits for the device"]["waits"] == 0
     steps = [name for name, row in rows.items() if "step_ms" in row]
-    assert len(steps) == 11 and all(rows[name]["step_ms"] > 0 for name in steps)
-    assert {"real_over_fixed_time", "times_conventional", "share_of_matrix_rate"} <= rows["ratios"].keys()
+    assert len(steps) == 13 and all(rows[name]["step_ms"] > 0 for name in steps)
+    wanted = {"real_over_fixed_time", "worker_over_real_time", "times_conventional", "share_of_matrix_rate"}
+    assert wanted <= rows["ratios"].keys()
     assert [speed.device for speed in speeds(out.parent, ["cpu", "cuda"])] == [record["machine"]["device"]]
 
 

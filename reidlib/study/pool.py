@@ -6,9 +6,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -18,6 +19,16 @@ from reidlib.study.jobs import GPU_BYTES, Job, compute, cost, gpu_memory, weight
 from reidlib.study.needs import Need
 from reidlib.study.recipe import Recipe
 from reidlib.study.runner import Study
+
+# How a worker takes memory, which glibc reads when a process starts and other C libraries do not: it keeps what it has
+# got, as large pages. A step asks for the sizes of the step before, and a virtual machine is slow to give pages: see
+# `benchmarks/training.py`.
+MEMORY = {
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # madvise
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),  # bytes; larger blocks go back; the most that all versions take
+    "MALLOC_TRIM_THRESHOLD_": str(2**32),
+    "MALLOC_TOP_PAD_": str(2**26),
+}
 
 
 def side_by_side(study: Study, jobs: Sequence[Job]) -> None:
@@ -33,9 +44,9 @@ def side_by_side(study: Study, jobs: Sequence[Job]) -> None:
     bare = replace(study, benchmarks={}, galleries={})
     context = multiprocessing.get_context("spawn")
     done = context.Value("d", 0.0)
-    os.environ["TQDM_DISABLE"] = "1"  # for the workers: this process has its own bar
     try:
         with (
+            _environment({"TQDM_DISABLE": "1"} | MEMORY),  # of the workers: this process has its own bar
             tqdm(total=sum(cost(study, *job) for job in jobs), bar_format=form) as bar,
             ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=(bare, done)) as pool,
         ):
@@ -45,8 +56,18 @@ def side_by_side(study: Study, jobs: Sequence[Job]) -> None:
         raise ValueError(
             "a training process was killed, perhaps for want of memory; the same command resumes"
         ) from error
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Sets those that the user has not set, for processes that are started within."""
+    added = variables.keys() - os.environ.keys()
+    os.environ.update({name: variables[name] for name in added})
+    try:
+        yield
     finally:
-        del os.environ["TQDM_DISABLE"]
+        for name in added:
+            del os.environ[name]
 
 
 def _at_once(study: Study, recipes: list[Recipe]) -> int:
