@@ -7,11 +7,13 @@ real loop is timed, alone, for a few iterations, and the rest is a product.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import torch
 
@@ -28,6 +30,19 @@ TIMED, FIRST_TIMED, EXTRACTED = 24, 8, 256  # iterations, and for a first look; 
 SKIPPED = 4  # iterations before memory and caches are warm
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """What is computed within has one thread, of torch and of numba, which counts its own."""
+    before = torch.get_num_threads(), numba.get_num_threads()
+    torch.set_num_threads(1)
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        numba.set_num_threads(before[1])
+
+
 def cost_key(study: Study, recipe: Recipe) -> str:
     return key_of("cost", VERSIONS["cost"], {}, [study.train_key(recipe, study.profile.seeds[0])])
 
@@ -40,15 +55,12 @@ def cost(study: Study, recipe: Recipe) -> Entry:
     """
 
     def compute(folder: Path, work: Path) -> dict[str, Any]:
-        threads, cpu = torch.get_num_threads(), torch.device("cpu")
-        torch.set_num_threads(1)
-        try:
+        cpu = torch.device("cpu")
+        with one_thread():
             watch = Stopwatch(cpu)
             timed = FIRST_TIMED if study.profile.first_look else TIMED
             iteration, image = _measured(recipe.scaled(study.profile), cpu, timed)
             record = study.record("cost", {"recipe": recipe.scaled(study.profile).config()}, watch)
-        finally:
-            torch.set_num_threads(threads)
         return record | {"row": recipe.row, "iteration": iteration, "image": image}
 
     return study.store.get("cost", cost_key(study, recipe), compute)

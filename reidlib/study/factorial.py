@@ -16,6 +16,7 @@ import torch
 
 from reidlib.checkpoint import save_tensors
 from reidlib.retrieval.metrics import Evaluation, evaluate, evaluate_rankings
+from reidlib.study.costs import one_thread
 from reidlib.study.data import VAL
 from reidlib.study.fusing import rank_fused
 from reidlib.study.provenance import Stopwatch
@@ -41,7 +42,7 @@ def factorial(study: Study, seed: int) -> Entry:
     """Every cell of `processing.cells` with one seed, `factorial.safetensors`: average_precision (C, m) float64.
 
     The record has the cells' names, mAP and seconds: of expansion, distances, re-ranking, walk and fusion, from
-    features in memory to a ranking, nothing kept from the cell before; without the metrics.
+    features in memory to a ranking, on one thread, nothing kept from the cell before; without the metrics.
     """
 
     def compute(folder: Path, work: Path) -> dict[str, Any]:
@@ -50,18 +51,18 @@ def factorial(study: Study, seed: int) -> Entry:
             for name, recipe in synthesis.models().items()
             for flip, scene in enumerate(SCENES)
         }
-        torch.set_num_threads(study.threads)
-        watch = Stopwatch(torch.device("cpu"))
-        _timed(Cell(synthesis.MEMBERS, processing.STEPS, processing.VOTE), galleries)  # compiles what is compiled
-        found = [_timed(cell, galleries) for cell in processing.cells()]
+        with one_thread():
+            watch = Stopwatch(torch.device("cpu"))
+            _timed(Cell(synthesis.MEMBERS, processing.STEPS, processing.VOTE), galleries)  # compiles what is compiled
+            found = [_timed(cell, galleries) for cell in processing.cells()]
+            record = study.record("factorial", {"seed": seed, "data": study.data.manifest_hash}, watch)
         scores = torch.tensor(np.stack([evaluation.average_precision for _, evaluation in found]))
         save_tensors(folder / FILE, {"average_precision": scores})
         cells = [
             {"name": cell.name, "seconds": round(seconds, 4), "mAP": float(evaluation.mAP)}
             for cell, (seconds, evaluation) in zip(processing.cells(), found, strict=True)
         ]
-        config = {"seed": seed, "data": study.data.manifest_hash}
-        return study.record("factorial", config, watch) | {
+        return record | {
             "row": "post-processing",
             "images": sum(map(len, (galleries[synthesis.FULL, 0].query, galleries[synthesis.FULL, 0].gallery))),
             "cells": cells,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import numba
 import numpy as np
 import pytest
 import torch
 
+from reidlib.study import factorial as factorial_module
 from reidlib.study import interactions
 from reidlib.study.factorial import FILE, FactorialNeed, factorial
 from reidlib.study.fusing import Fusion, score_fused
@@ -81,6 +83,21 @@ def test_every_cell_is_scored_as_the_stages_of_one_model_and_of_several_score_it
         assert cell_record["seconds"] >= 0
     assert entry.record["images"] == 6 * 5
     assert len({tuple(row) for row in found.round(6)}) > 20, "the choices do differ on these galleries"
+
+
+def test_it_is_timed_on_one_thread_and_the_others_come_back(study, galleries, monkeypatch):
+    seen = []
+    timed = factorial_module._timed
+    monkeypatch.setattr(
+        factorial_module,
+        "_timed",
+        lambda *given: (seen.append((torch.get_num_threads(), numba.get_num_threads())), timed(*given))[1],
+    )
+    torch.set_num_threads(2)
+    before = numba.get_num_threads()
+    assert factorial(study, 0).record["threads"] == 1
+    assert set(seen) == {(1, 1)}
+    assert (torch.get_num_threads(), numba.get_num_threads()) == (2, before)
 
 
 def test_the_need_is_met_by_what_it_computes(study, galleries):
