@@ -116,7 +116,7 @@ def _parameter(text: str) -> tuple[str, int | str]:
 def _plan(options: argparse.Namespace) -> None:
     from reidlib.study.chapter import open_study, published_records
     from reidlib.study.estimate import speeds
-    from reidlib.study.needs import CHAPTERS, WAITING
+    from reidlib.study.needs import CHAPTERS
     from reidlib.study.planning import plan_text
     from reidlib.study.profile import load_profile, unknown
 
@@ -124,7 +124,7 @@ def _plan(options: argparse.Namespace) -> None:
     for chapter in options.chapter or []:
         if chapter not in CHAPTERS:
             raise ValueError(unknown("chapter", chapter, CHAPTERS))
-    chapters = options.chapter or [chapter for chapter in CHAPTERS if chapter not in WAITING]
+    chapters = options.chapter or list(CHAPTERS)
     devices = ("cuda", "cpu") if profile.device == "auto" else (profile.device,)
     print(plan_text(open_study(profile), chapters, speeds(published_records() / "benchmarks", devices)))
 

@@ -245,6 +245,3 @@ CHAPTERS: dict[str, Callable[[Study], list]] = {
     "attention": _attention,
     "synthesis": _synthesis,
 }
-
-# Written and tested, each can be run by itself; no part of `reid study` and of the book yet, whose runs it lacks.
-WAITING = ("synthesis",)

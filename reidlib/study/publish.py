@@ -17,7 +17,7 @@ from reidlib.partial import partial_folder
 from reidlib.study import plans
 from reidlib.study.chapter import open_study
 from reidlib.study.explorer import write_explorer
-from reidlib.study.needs import CHAPTERS, WAITING
+from reidlib.study.needs import CHAPTERS
 from reidlib.study.profile import load_profile, profile_path
 from reidlib.study.provenance import ROOT
 from reidlib.study.runner import VERSIONS
@@ -41,7 +41,7 @@ def study_book(
         book = ROOT / "_build" / profile.profile / "book"
         shutil.rmtree(book, ignore_errors=True)
         shutil.copytree(ROOT / "book", book, ignore=shutil.ignore_patterns(*VERSIONS))
-    chapters = [chapter for chapter in CHAPTERS if chapter not in WAITING]
+    chapters = list(CHAPTERS)
     study = open_study(profile, published=book / "records")
     study.compiled = compiled
     plans.run(study, chapters, executor)
