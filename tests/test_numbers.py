@@ -53,6 +53,10 @@ WITHOUT_THEIR_BASE = {
     ("tab-guesses-backdrop", "Local-2"): "a walk whose records are in tab-vtrm, above the baseline",
     ("tab-mgn-written", "difference"): "to the rows of tab-mgn",
     ("tab-stronger-open", "above its baseline"): "the baselines are in tab-stronger-two-by-two",
+    ("tab-synthesis-shifts-recommended", "above full stack"): "its rankings are in tab-synthesis-shifts",
+    ("tab-synthesis-shifts-recommended", "above along"): "its rankings are in tab-synthesis-shifts",
+    ("tab-synthesis-shifts-recommended", "above vtrm"): "its rankings are in tab-synthesis-shifts",
+    ("tab-synthesis-shifts-recommended", "above stronger"): "its rankings are in tab-synthesis-shifts",
     ("tab-vtrm", "with the minimum"): "the same walk by the minimum",
     ("tab-vtrm-plain", "with the minimum"): "the same walk by the minimum",
     ("tab-vtrm-tau", "above baseline"): "of tau, over the queries that have one in all seeds of both rows",
@@ -162,9 +166,9 @@ def test_our_differences_are_those_of_results_in_their_table(record_property):
         linked = [by_result([record(*found) for found in RECORD.findall(" ".join(row))]) for row in table.rows]
         bases = [group for groups in linked for group in groups]
         for row, own in zip(table.rows, linked, strict=True):
-            printed = {column: INTERVAL.fullmatch(cell) for column, cell in zip(table.header, row, strict=True)}
+            printed = [(column, INTERVAL.fullmatch(cell)) for column, cell in zip(table.header, row, strict=True)]
             found = {signed(a - b) for m in ("mAP", "cmc1") for a in means(own, m) for b in means(bases, m)}
-            for column, match in printed.items() if own else ():
+            for column, match in printed if own else ():
                 if match and (table.name, column) in WITHOUT_THEIR_BASE:
                     elsewhere.add((table.name, column))
                 elif match:
@@ -229,6 +233,42 @@ def test_numbers_of_examined_models_are_those_of_their_published_files():
                 assert printed == [(f"{one.mean():.2f}", f"{one.std(ddof=1):.2f}") for one in values], row[0]
                 seen.add((table.name, row[0]))
     assert seen == set(wanted)
+
+
+def factorial_scores() -> tuple[list[str], np.ndarray]:
+    """Names of the cells of the published factorial, and their average precision (seeds, cells, queries) in points."""
+    folders = sorted(path.parent for path in BOOK.glob("records/factorial/*/record.json"))
+    names = [[cell["name"] for cell in record("factorial", folder.name)["cells"]] for folder in folders]
+    assert folders and all(other == names[0] for other in names)
+    return names[0], 100 * np.stack([load_file(f / "factorial.safetensors")["average_precision"] for f in folders])
+
+
+def test_the_factorials_numbers_are_those_of_its_published_files():
+    """What steps add, alone and beyond their sum: as means of cells with a step less those without, signs multiplied."""
+    names, scores = factorial_scores()
+    tables = {table.name: table for _, table in executed_tables()}
+    members = next(name for name in names if " & " in name).split(" (")[0]
+    column = {
+        "full stack": "full stack",
+        "three models, sum": f"{members} (sum of distances)",
+        "three models, vote": f"{members} (vote)",
+    }
+    mean = dict(zip(names, np.nanmean(scores, axis=(0, 2)), strict=True))
+    told = []
+    for row in tables["tab-synthesis-effects"].rows:
+        steps = row[0].split(" × ")
+        for header, cell in zip(tables["tab-synthesis-effects"].header[1:], row[1:], strict=True):
+            chosen = {name[len(column[header]) :]: value for name, value in mean.items() if name.startswith(column[header])}
+            chosen = {taken: value for taken, value in chosen.items() if not taken or taken.startswith(", ")}
+            assert len(chosen) == 16
+            sign = {taken: np.prod([1 if f", {step}" in taken else -1 for step in steps]) for taken in chosen}
+            effect = sum(sign[taken] * value for taken, value in chosen.items()) / (16 / 2 ** len(steps))
+            told += [] if INTERVAL.fullmatch(cell)[1] == signed(effect) else [f"{row[0]}, {header}: {cell}, {effect}"]
+    for row in tables["tab-synthesis-steps"].rows:
+        taken = "" if row[0] == "nothing" else f", {row[0]}"
+        for name, cell in ((column["full stack"], row[1]), (column["three models, sum"], row[3])):
+            told += [] if cell == f"{mean[name + taken]:.1f}" else [f"{row[0]}, {name}: {cell}"]
+    assert not told
 
 
 def test_every_linked_record_is_published():

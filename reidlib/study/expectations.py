@@ -89,7 +89,7 @@ def findings(s: Synthesis) -> list[Finding]:
                 "what was recommended on the validation split is better than the winner's on the test split",
                 "mAP on the test split: recommended without limit, minus the winner's own, each post-processed",
                 "points",
-                s.confirmed(best.cell).minus(s.winner_on_test()),
+                s.asked(best.cell).minus(s.winner_on_test()),
             )
         )
     return found

@@ -16,6 +16,7 @@ from reidlib.study.long_tracklet import TOLD, MemoryNeed
 from reidlib.study.ranking import Ranking
 from reidlib.study.recipe import Recipe
 from reidlib.study.recipes import along, along_ensemble, attention, guesses, ica, stronger, synthesis, vtrm
+from reidlib.study.recipes.processing import Cell
 from reidlib.study.runner import Study
 from reidlib.study.search import search_of
 from reidlib.study.store import Entry
@@ -209,22 +210,30 @@ def _synthesis(study: Study) -> list[Need | FusionNeed | FactorialNeed | CostNee
     needs += [Need(recipe, _all([plain, Ranking(rerank=True)])) for recipe in vtrm.table1().values()]
     needs.append(Need(vtrm.six_times(), _all(vtrm.table2().values())))
     needs += [Need(make(stronger.SYNERGY), _all([plain])) for make in (stronger.strong, stronger.stronger)]
-    return needs + (_confirmation(study) if study.data.has_labels("test") else [])
+    return needs + _recommended(study)
 
 
-def _confirmation(study: Study) -> list[Need | FusionNeed]:
-    """What the budgets' rule recommends, on the test split: known when the validation split is done with."""
+def _recommended(study: Study) -> list[Need | FusionNeed]:
+    """What the budgets' rule recommends, elsewhere: known when the validation split is done with."""
     if not budgets.ready(study):
         return []
-    recipe, ranking, scene = along.setting(along.TRICKS)
-    needs: list[Need | FusionNeed] = [Need(recipe, ((ranking, replace(scene, split="test")),))]
+    needs: list[Need | FusionNeed] = []
+    asked: list[tuple[Cell, Scene]] = []
+    found = budgets.recommended(study)
+    if study.data.has_labels("test"):
+        recipe, ranking, scene = along.setting(along.TRICKS)
+        needs.append(Need(recipe, ((ranking, replace(scene, split="test")),)))
+        asked += [(candidate.cell, TEST) for candidate in found.values() if candidate]
+    if study.data.spec is not None and (best := found["unlimited"]):
+        shifts = synthesis.SHIFTS.items()
+        asked += [(best.cell, synthesis.shifted(knob, value)) for knob, values in shifts for value in values]
     models = synthesis.models()
-    for cell in {candidate.cell for candidate in budgets.recommended(study).values() if candidate}:
+    for cell, scene in dict.fromkeys(asked):
         recipes = tuple(models[name] for name in cell.models)
         if cell.fused:
-            needs.append(FusionNeed(recipes, cell.fused, cell.scene("test")))
+            needs.append(FusionNeed(recipes, cell.fused, cell.scene(scene)))
         else:
-            needs.append(Need(recipes[0], ((cell.ranking, cell.scene("test")),)))
+            needs.append(Need(recipes[0], ((cell.ranking, cell.scene(scene)),)))
     return needs
 
 

@@ -116,12 +116,17 @@ class Synthesis:
     def recommended(self) -> dict[str, Candidate | None]:
         return {name: budgets.choose(self.candidates, seconds) for name, seconds in budgets.BUDGETS.items()}
 
-    def confirmed(self, cell: Cell) -> Result:
-        """A recommended cell on the test split."""
+    def asked(self, cell: Cell, scene: Scene = TEST) -> Result:
+        """A recommended cell on the test split, or in another scene."""
         recipes = [synthesis.models()[name] for name in cell.models]
         if cell.fused:
-            return fused(self.study, recipes, cell.fused, cell.scene("test"))
-        return self.of(recipes[0], cell.ranking, cell.scene("test"))
+            return fused(self.study, recipes, cell.fused, cell.scene(scene))
+        return self.of(recipes[0], cell.ranking, cell.scene(scene))
+
+    def recommended_shifted(self, knob: str) -> dict[float, Result]:
+        """What is recommended without limit under a knob's values, which takes no training."""
+        best = self.recommended["unlimited"]
+        return {value: self.asked(best.cell, synthesis.shifted(knob, value)) for value in synthesis.SHIFTS[knob]}
 
     def winner_on_test(self) -> Result:
         """Report `along`'s own full row on the test split, ranked as its report does."""

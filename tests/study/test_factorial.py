@@ -11,6 +11,7 @@ import torch
 
 from reidlib.study import factorial as factorial_module
 from reidlib.study import interactions
+from reidlib.study.data import TEST
 from reidlib.study.factorial import FILE, FactorialNeed, factorial
 from reidlib.study.fusing import Fusion, score_fused
 from reidlib.study.profile import load_profile
@@ -60,7 +61,7 @@ def test_cells_are_every_choice_once():
 def test_a_cell_is_the_reports_rankings():
     assert Cell(("x",), ()).ranking == Ranking()
     assert Cell(("x",), ("AQE", "re-ranking")).ranking == along.setting((along.RERANK, along.AQE)).ranking
-    assert Cell(("x",), ("flip",)).scene("test").flip and not Cell(("x",), ("walk",)).scene().flip
+    assert Cell(("x",), ("flip",)).scene(TEST).flip and not Cell(("x",), ("walk",)).scene().flip
     assert Cell(("x",), ("walk",)).ranking == Ranking(vtrm=True, window=1)
 
 

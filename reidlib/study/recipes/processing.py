@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
-from reidlib.study.data import Scene
+from reidlib.study.data import VAL, Scene
 from reidlib.study.fusing import Fusion
 from reidlib.study.ranking import Ranking
 from reidlib.study.recipes import along, synthesis
@@ -45,8 +45,9 @@ class Cell:
             return Fusion(self.ranking, ties_by="reranked" if "re-ranking" in self.steps else "plain")
         return Fusion(self.ranking, method="sum", rerank_after=self.fusion == EARLY)
 
-    def scene(self, split: str = "val") -> Scene:
-        return Scene(split, flip="flip" in self.steps)
+    def scene(self, asked: Scene = VAL) -> Scene:
+        """A scene with the cell's own flip."""
+        return replace(asked, flip="flip" in self.steps)
 
     @property
     def name(self) -> str:
