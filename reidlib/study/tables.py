@@ -101,6 +101,17 @@ def findings_sentence(found: Sequence[Finding], kind: str) -> str:
     return f"**Our verdict,** over {len(found)} {kind}. " + " ".join(parts)
 
 
+def by_sign(differences: Mapping[str, Difference]) -> str:
+    """ "2 add (GeM, IBN), 1 takes away (LGT), 3 are not distinguishable from 0": whose interval excludes 0, by name."""
+    above, below = ([name for name, d in differences.items() if d.excludes_zero and s * d.mean > 0] for s in (1, -1))
+    parts = []
+    for names, one, more in ((above, "adds", "add"), (below, "takes away", "take away")):
+        named = f" ({', '.join(names)})" if names else ""
+        parts.append(f"{len(names)} {one if len(names) == 1 else more}{named}")
+    rest = len(differences) - len(above) - len(below)
+    return ", ".join([*parts, f"{rest} {'is' if rest == 1 else 'are'} not distinguishable from 0"])
+
+
 def above_mean(of: Result, others: Sequence[Result]) -> Difference:
     """The difference in mAP to the mean of several results, in points."""
     mean = np.mean([other.per_query() for other in others], axis=0)

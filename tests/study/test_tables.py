@@ -58,6 +58,13 @@ def test_interval_and_mean():
     assert tables.paper(None) == "–"
 
 
+def test_by_sign_names_what_its_interval_tells():
+    up, down, open_ = Difference(1.0, 0.2, 1.8), Difference(-2.0, -3.0, -1.0), Difference(0.5, -0.1, 1.1)
+    said = tables.by_sign({"a": up, "b": down, "c": open_, "d": up})
+    assert said == "2 add (a, d), 1 takes away (b), 1 is not distinguishable from 0"
+    assert tables.by_sign({"c": open_, "d": open_}) == "0 add, 0 take away, 2 are not distinguishable from 0"
+
+
 def test_steps_compare_with_the_row_before():
     results = {("MGN", "mAP"): result([[0.80, 0.82]]), ("+ Part-4 Branch", "mAP"): result([[0.90, 0.92]])}
     step = tables.steps("vtrm", 1, results)["+ Part-4 Branch", "mAP"]
