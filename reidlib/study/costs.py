@@ -26,7 +26,8 @@ from reidlib.study.runner import VERSIONS, Study
 from reidlib.study.store import Entry, key_of
 from reidlib.training import Harder, train
 
-TIMED, FIRST_TIMED, EXTRACTED = 24, 8, 256  # iterations, and for a first look; images
+TIMED, FIRST_TIMED, EXTRACTED = 24, 8, 256  # iterations of a round, and for a first look; images
+ROUNDS = 5  # a first look has one
 SKIPPED = 4  # iterations before memory and caches are warm
 
 
@@ -48,20 +49,23 @@ def cost_key(study: Study, recipe: Recipe) -> str:
 
 
 def cost(study: Study, recipe: Recipe) -> Entry:
-    """Seconds on one thread of this machine's CPU, the median over TIMED iterations and the mean over EXTRACTED images.
+    """Seconds on one thread of this machine's CPU, of an iteration and of an image's features, medians over ROUNDS.
 
-    For a first look the median is over FIRST_TIMED. The record has iteration and image, in seconds, of a recipe of
-    single images. It is a measurement: the same key gives another number on another machine.
+    A round's are the median over TIMED iterations and the mean over EXTRACTED images; a first look has one round of
+    FIRST_TIMED. The record has iteration, image, and rounds, each one's iteration, in seconds, of a recipe of single
+    images. It is a measurement: the same key gives another number on another machine.
     """
 
     def compute(folder: Path, work: Path) -> dict[str, Any]:
         cpu = torch.device("cpu")
         with one_thread():
             watch = Stopwatch(cpu)
-            timed = FIRST_TIMED if study.profile.first_look else TIMED
-            iteration, image = _measured(recipe.scaled(study.profile), cpu, timed)
+            timed, rounds = (FIRST_TIMED, 1) if study.profile.first_look else (TIMED, ROUNDS)
+            found = [_measured(recipe.scaled(study.profile), cpu, timed) for _ in range(rounds)]
             record = study.record("cost", {"recipe": recipe.scaled(study.profile).config()}, watch)
-        return record | {"row": recipe.row, "iteration": iteration, "image": image}
+        iterations, images = zip(*found, strict=True)
+        medians = {"iteration": float(np.median(iterations)), "image": float(np.median(images))}
+        return record | {"row": recipe.row} | medians | {"rounds": list(iterations)}
 
     return study.store.get("cost", cost_key(study, recipe), compute)
 

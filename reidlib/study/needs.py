@@ -191,8 +191,8 @@ def _attention(study: Study) -> list[Need]:
 
 def _synthesis(study: Study) -> list[Need | FusionNeed | FactorialNeed | CostNeed]:
     plain, market = Ranking(), Ranking(protocol=stronger.MARKET)
-    needs = [Need(synthesis.base(), (), audit=True)]
-    needs += [Need(r, _all([plain])) for r in [*synthesis.added().values(), *synthesis.left_out().values()]]
+    parts = [synthesis.base(), synthesis.full(), *synthesis.added().values(), *synthesis.left_out().values()]
+    needs = [Need(recipe, _all([plain])) for recipe in parts]
     needs += [FactorialNeed(), *(CostNeed(r, study.profile.seeds[:1]) for r in synthesis.models().values())]
     if study.data.spec is not None:
         scenes = [synthesis.shifted(knob, value) for knob, values in synthesis.SHIFTS.items() for value in values]
@@ -200,7 +200,7 @@ def _synthesis(study: Study) -> list[Need | FusionNeed | FactorialNeed | CostNee
             own = [(ranking, replace(scene, flip=flip)) for scene in scenes]
             needs.append(Need(recipe, tuple(dict.fromkeys([*_all([plain], scenes), *own]))))
         for pair in [*synthesis.noisy().values(), *synthesis.sized(study.profile).values()]:
-            needs += [Need(recipe, _all([plain]), audit=recipe.audit) for recipe in pair]
+            needs += [Need(recipe, _all([plain])) for recipe in pair]
     crossing = [*synthesis.pedestrians().values(), stronger.strong(stronger.MARKET), stronger.stronger(stronger.MARKET)]
     needs += [Need(recipe, _all([market], [TEST])) for recipe in crossing]
     clips = [*synthesis.clips().values(), *synthesis.own_clips().values()]

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from reidlib.study.data import VIDEO, WORLDS
 from reidlib.study.profile import Profile, label
-from reidlib.study.provenance import device_of
+from reidlib.study.provenance import device_of, seconds_of
 from reidlib.study.recipe import Recipe
 from reidlib.study.runner import Study
 from reidlib.study.store import Entry
@@ -103,7 +103,7 @@ def facts_box(entries: Iterable[Entry], name: str) -> str:
     """The folded box of a page: commit, versions, device, wall time and memory; its table is labelled name."""
     entries = list({entry.key: entry for entry in entries}.values())
     trained = [entry.record for entry in entries if entry.record["stage"] == "train"]
-    total = sum(entry.record["seconds"] for entry in entries)
+    total = sum(seconds_of(entry.record) for entry in entries)
     lines = [
         f"- {len(entries)} records, {total / 60:.1f} minutes of computing in all",
         f"- commits: {_set(_commit(entry) for entry in entries)}",
@@ -119,7 +119,7 @@ def facts_box(entries: Iterable[Entry], name: str) -> str:
                 str(r["config"]["seed"]),
                 f"{r['parameters']:,}",
                 f"{r['images']:,}",
-                f"{r['seconds']:.0f}",
+                f"{seconds_of(r):.0f}",
                 f"`{r['key'][:12]}`",
             ]
             for r in trained

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -12,6 +13,8 @@ from matplotlib.figure import Figure
 from reidlib.study.statistics import Difference
 from reidlib.study.style import GUIDE, LINES, MARKS, PALETTE, WIDTH, styled
 from reidlib.study.tables import Result
+
+DURATIONS = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 36_000: "10 h", 360_000: "100 h"}
 
 
 @styled
@@ -114,7 +117,8 @@ def interval_lines(
         error = [[d.mean - d.low for d in points.values()], [d.high - d.mean for d in points.values()]]
         style = {"ls": "-" if joined else "", "lw": 1.2, "elinewidth": 1.2}
         axis.errorbar(x, mean, error, marker=MARKS[number], ms=5, capsize=3, color=PALETTE[number], label=name, **style)
-    axis.set_xticks(range(len(positions)), positions)
+    crowded = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if sum(map(len, positions)) > 70 else {}
+    axis.set_xticks(range(len(positions)), positions, **crowded)
     axis.set(xlabel=xlabel, ylabel=ylabel)
     if len(lines) > 1:
         figure.legend(ncols=len(lines), loc="outside lower center")
@@ -128,13 +132,19 @@ def gain_and_cost(
 ) -> Figure:
     """(seconds, mAP) of candidates on a logarithmic axis, a colour a kind; a ring and its name for what is chosen."""
     figure, axis = plt.subplots(figsize=(WIDTH, 4.2), layout="constrained")
+    seconds = [of for pairs in points.values() for of, _ in pairs]
+    middle = math.sqrt(min(seconds) * max(seconds))
     for number, (name, pairs) in enumerate(points.items()):
         axis.scatter(*zip(*pairs, strict=True), s=18, marker=MARKS[number], color=PALETTE[number], label=name)
     for place in dict.fromkeys(chosen.values()):
         names = ", ".join(name for name, other in chosen.items() if other == place)
         axis.scatter(*place, s=140, facecolors="none", edgecolors="k", linewidths=1.2)
-        axis.annotate(names, place, xytext=(-10, 6), textcoords="offset points", ha="right")
-    axis.set(xscale="log", xlabel="seconds of one thread, training included", ylabel="mAP, percent")
+        side = {"xytext": (10, 6), "ha": "left"} if place[0] < middle else {"xytext": (-10, 6), "ha": "right"}
+        axis.annotate(names, place, textcoords="offset points", **side)
+    axis.set(xscale="log", xlabel="time of one thread, training included", ylabel="mAP, percent")
+    ticks = {s: words for s, words in DURATIONS.items() if min(seconds) / 2 <= s <= max(seconds) * 2}
+    axis.set_xticks(list(ticks), list(ticks.values()))
+    axis.minorticks_off()
     figure.legend(ncols=3, loc="outside lower center")
     sns.despine(ax=axis)
     return figure

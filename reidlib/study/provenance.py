@@ -91,6 +91,11 @@ def device_of(record: Mapping) -> str:
     return record["device"].replace(" 1 threads", " 1 thread")
 
 
+def seconds_of(record: Mapping) -> float:
+    """What computing a record took: a resumed run names its last process's seconds, and its curve every epoch's."""
+    return max(record["seconds"], sum(point.get("seconds", 0.0) for point in record.get("curve", ())))
+
+
 def _git(*arguments: str) -> str | None:
     try:
         done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)

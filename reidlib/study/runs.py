@@ -22,7 +22,7 @@ from reidlib.study.fusing import Fusion
 from reidlib.study.needs import CHAPTERS, JOINT
 from reidlib.study.page import changes_rows
 from reidlib.study.profile import Profile
-from reidlib.study.provenance import device_of
+from reidlib.study.provenance import device_of, seconds_of
 from reidlib.study.ranking import Ranking
 from reidlib.study.recipe import Recipe
 from reidlib.study.runner import Study
@@ -135,7 +135,7 @@ def _training(runs: Sequence[Entry], ranked: Sequence[Entry], recipes: Mapping) 
                     _anchor(run) + str(_seed(run)),
                     f"{run.record['images']:,}",
                     f"{run.record['parameters']:,}",
-                    f"{run.record['seconds']:.0f}",
+                    f"{seconds_of(run.record):.0f}",
                     device_of(run.record),
                     (run.record["commit"] or "none")[:10],
                     _link(run, run.key[:SHORT]),

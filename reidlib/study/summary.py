@@ -12,7 +12,7 @@ from pathlib import Path
 
 from reidlib.study.executed import VERDICTS, Page, Table, read_page
 from reidlib.study.needs import CHAPTERS
-from reidlib.study.provenance import device_of
+from reidlib.study.provenance import device_of, seconds_of
 from reidlib.study.runs import runs_pages
 from reidlib.study.store import Entry, all_entries
 from reidlib.study.tables import markdown
@@ -163,10 +163,10 @@ def _records_table(entries: Sequence[Entry]) -> str:
     rows = []
     for stage, words in STAGES.items():
         if of := [entry.record for entry in entries if entry.record["stage"] == stage]:
-            hours = sum(record["seconds"] for record in of) / 3600
+            hours = sum(map(seconds_of, of)) / 3600
             first, last = min(record["start"] for record in of), max(record["end"] for record in of)
             rows.append([words, f"{len(of):,}", f"{hours:.1f}", first[:10], last[:10]])
-    hours = sum(entry.record["seconds"] for entry in entries) / 3600
+    hours = sum(seconds_of(entry.record) for entry in entries) / 3600
     rows.append(["all", f"{len(entries):,}", f"{hours:.1f}", "", ""])
     profiles = ", ".join(sorted({f"`{entry.record['profile']}`" for entry in entries}))
     caption = f"The published records, of profile {profiles}, and the hours that they took."

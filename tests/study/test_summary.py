@@ -10,7 +10,7 @@ from reidlib.cli import main
 from reidlib.study import runner, summary
 from reidlib.study.executed import Page, read_page
 from reidlib.study.needs import CHAPTERS
-from reidlib.study.provenance import ROOT
+from reidlib.study.provenance import ROOT, seconds_of
 from reidlib.study.store import write_record
 from reidlib.study.tables import markdown
 
@@ -152,6 +152,12 @@ def test_readme_counts_verdicts_and_names_what_waits():
 def test_a_readme_without_markers():
     with pytest.raises(ValueError, match="README.md: lacks the lines"):
         summary.with_table("no markers", [])
+
+
+def test_a_resumed_run_took_the_time_of_all_its_epochs():
+    whole = {"seconds": 31.5, "curve": [{"epoch": 1, "seconds": 10.0}, {"epoch": 2, "seconds": 20.0}]}
+    assert seconds_of(whole) == 31.5 and seconds_of({"seconds": 2.0}) == 2.0
+    assert seconds_of(whole | {"seconds": 20.5}) == 30.0, "after the last interruption it took 20.5"
 
 
 def test_every_stage_has_its_words():

@@ -172,5 +172,6 @@ def test_a_cost_is_measured_and_kept(study, monkeypatch):
     monkeypatch.setattr(costs, "EXTRACTED", 8)
     record = costs.cost(study, synthesis.third()).record
     assert record["iteration"] > 0 and record["image"] > 0 and record["threads"] == 1
+    assert min(record["rounds"]) <= record["iteration"] <= max(record["rounds"])
     again = costs.cost(study, synthesis.third()).record
     assert (again["iteration"], again["image"]) == (record["iteration"], record["image"]), "looked up"
