@@ -117,8 +117,9 @@ def interval_lines(
         error = [[d.mean - d.low for d in points.values()], [d.high - d.mean for d in points.values()]]
         style = {"ls": "-" if joined else "", "lw": 1.2, "elinewidth": 1.2}
         axis.errorbar(x, mean, error, marker=MARKS[number], ms=5, capsize=3, color=PALETTE[number], label=name, **style)
-    crowded = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if sum(map(len, positions)) > 70 else {}
-    axis.set_xticks(range(len(positions)), positions, **crowded)
+    crowded = len("".join(map(str, positions))) > 70
+    tilted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+    axis.set_xticks(range(len(positions)), positions, **tilted)
     axis.set(xlabel=xlabel, ylabel=ylabel)
     if len(lines) > 1:
         figure.legend(ncols=len(lines), loc="outside lower center")
