@@ -70,7 +70,7 @@ def _page(page: Page, entries: Entries) -> str:
                 ranked[group].append(entry)
     firsts: dict[str, dict[str, Any]] = {}  # of each row its first recipe: others of that name say what is different
     for group, runs in trained.items():
-        row, recipe = runs[0].record["row"], _flat(runs[0].record["config"]["recipe"])
+        row, recipe = _row(runs[0].record, recipes), _flat(runs[0].record["config"]["recipe"])
         first = firsts.setdefault(row, recipe)
         other = _differences({name: value for name, value in recipe.items() if name in first}, first)
         heading = f"## {row}" + (f" ({other})" if other else "")
@@ -107,17 +107,30 @@ def _recipes(page: Page, records: Path) -> dict[str, tuple[Recipe, Profile]]:
     needs = CHAPTERS[page.chapter](Study(profile, Store(records)))
     recipes = [r for need in needs for r in (need.recipes if isinstance(need, JOINT) else [need.recipe])]
     recipes += [first for recipe in recipes for first in (recipe.first_model, recipe.pretrained) if first]
-    return {_of_recipe(recipe, recipe.scaled(profile)): (recipe, profile) for recipe in recipes}
+    found: dict[str, tuple[Recipe, Profile]] = {}
+    for recipe in recipes:
+        scaled = json.loads(json.dumps(recipe.scaled(profile).config()))
+        found[canonical([recipe.row, scaled])] = recipe, profile
+        found.setdefault(canonical([None, scaled]), (recipe, profile))
+    return found
 
 
-def _of_recipe(recipe: Recipe, scaled: Recipe) -> str:
-    return canonical([recipe.row, json.loads(json.dumps(scaled.config()))])
+def _known(record: Mapping[str, Any], recipes: Mapping) -> tuple[Recipe, Profile] | None:
+    """The page's recipe that a run is of, under its row's name or, where another chapter trained it first, another."""
+    scaled = record["config"]["recipe"]
+    return recipes.get(canonical([record["row"], scaled])) or recipes.get(canonical([None, scaled]))
+
+
+def _row(record: Mapping[str, Any], recipes: Mapping) -> str:
+    """What the page calls a run's row."""
+    known = _known(record, recipes)
+    return known[0].row if known else record["row"]
 
 
 def _training(runs: Sequence[Entry], ranked: Sequence[Entry], recipes: Mapping) -> list[str]:
     record = runs[0].record
     curves = {f"seed {_seed(run)}": run.record["curve"] for run in runs}
-    title = f"Losses of {record['row']} against the epoch, a line a seed"
+    title = f"Losses of {_row(record, recipes)} against the epoch, a line a seed"
     parts = [
         "\n".join(
             [
@@ -146,9 +159,8 @@ def _training(runs: Sequence[Entry], ranked: Sequence[Entry], recipes: Mapping) 
     ]
     if ranked:
         parts.append(_rankings(ranked, _ranking_words, "Its rankings.", {}))
-    key = canonical([record["row"], record["config"]["recipe"]])
-    if key in recipes:
-        recipe, profile = recipes[key]
+    if known := _known(record, recipes):
+        recipe, profile = known
         rows = changes_rows(recipe, profile)
         header = ["field", "the report's recipe", "as trained"]
         parts.append(_table(f"What the profile `{profile.profile}` scaled.", header, rows))

@@ -48,6 +48,19 @@ def test_headings_are_all_different(entries):
         assert len(set(headings)) == len(headings) > 3
 
 
+def test_a_row_has_its_pages_name_whoever_trained_it_first(entries):
+    """Chapters share runs under names of their own; a record has that of the chapter that was trained first."""
+    pages = {name: read_page(BOOK, name) for name in ("along", "synthesis")}
+    text = runs_pages(list(pages.values()), entries)
+    base = next(row for table in pages["along"].tables for row in table.rows if row[0] == "Baseline(ResNet50)")
+    key = RECORD.search(" ".join(base))[2]
+    by_key = {(entry.record["stage"], entry.key): entry.record for entry in entries}
+    run = by_key["features", by_key["evaluate", key]["config"]["parents"][0]]["config"]["parents"][0]
+    for name, row in (("along", "Baseline(ResNet50)"), ("synthesis", "baseline")):
+        section = text[f"runs/{name}.md"].split(f'<span id="{run[:SHORT]}"')[0].rsplit("\n## ", 1)[1]
+        assert section.split("\n")[0] == row and f"Losses of {row} against" in section
+
+
 def test_a_chapter_without_links_has_no_page(entries):
     assert list(runs_pages([read_page(BOOK, "worlds")], entries)) == ["runs/index.md"]
 
